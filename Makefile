@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+#
+# Two halves.  The first needs nothing but make: its targets install what is missing, then call the
+# second.  The second is PGXS, which exists only once postgresql-server-dev is installed.
+
+EXTENSION := auth_service
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" auth_service.control)
+PORT ?= 8000
+export PORT
+
+# ---- Targets that bootstrap ---------------------------------------------------------------------
+
+.PHONY: run test lint psql help
+.DEFAULT_GOAL := all
+
+run:
+	@scripts/bootstrap build
+	@scripts/run
+
+test:
+	@scripts/bootstrap build test
+	@scripts/test $(TESTS)
+
+lint:
+	@scripts/bootstrap build lint
+	@scripts/lint
+
+psql:
+	@scripts/psql $(ARGS)
+
+help:
+	@echo 'make run        install what is missing, build, serve on http://127.0.0.1:8000 (PORT=...)'
+	@echo 'make test       the same, then every test (TESTS="tests/pgtap/01_register.sql ..." for some)'
+	@echo 'make psql       psql on the cluster of make run (ARGS="-Atc ...")'
+	@echo 'make            build the extension and shim/auth-service'
+	@echo 'make install    install both; make installcheck tests against a running server'
+	@echo 'make lint clean'
+
+# ---- PGXS ---------------------------------------------------------------------------------------
+
+ifeq ($(origin PG_CONFIG),undefined)
+PG_CONFIG := $(shell scripts/pg_config 2>/dev/null)
+endif
+PGXS := $(shell test -n "$(PG_CONFIG)" && $(PG_CONFIG) --pgxs)
+
+ifeq ($(wildcard $(PGXS)),)
+
+all install installcheck: ; @echo 'make $@: no PostgreSQL development files; run "make run" or "make test" once, they install them' >&2; exit 1
+clean: ; rm -rf extension/*.o extension/*.d *.so sql/$(EXTENSION)--$(EXTVERSION).sql .build shim/auth-service
+
+else
+
+MODULE_big = auth_service
+OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c))
+DATA = $(filter-out sql/$(EXTENSION)--$(EXTVERSION).sql,$(wildcard sql/$(EXTENSION)--*.sql))
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+SCRIPTS_built = shim/auth-service
+EXTRA_CLEAN = extension/*.d .build tests/tmp_check
+NO_INSTALLCHECK = 1
+
+WARNINGS = -Wall -Wextra -Werror -Wmissing-prototypes -Wshadow -Wvla
+
+# libjwt is opened at run time, not linked: see extension/token.c.
+LIBJWT_SONAME = $(shell objdump -p "$$($(CC) -print-file-name=libjwt.so)" | awk '$$1 == "SONAME" {print $$2}')
+LIBJWT_MINOR = $(shell sed -n 's/^Version: 1\.\([0-9]*\).*/\1/p' "$$(dirname "$$($(CC) -print-file-name=libjwt.so)")/pkgconfig/libjwt.pc")
+PG_CPPFLAGS = -DAUTH_LIBJWT_SONAME='"$(LIBJWT_SONAME)"' -DAUTH_LIBJWT_MINOR=$(LIBJWT_MINOR) -MMD -MP
+# PostgreSQL's own headers are not written for -Wextra's unused parameters and signs.
+PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -Wno-declaration-after-statement
+
+with_llvm = no
+override with_llvm = no
+include $(PGXS)
+
+-include $(OBJS:.o=.d)
+
+sql/$(EXTENSION)--$(EXTVERSION).sql: sql/$(EXTENSION).sql auth_service.control
+	cp $< $@
+
+# ---- The shim: an ordinary program, without a header of the server ----------------------------
+
+SHIM_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
+	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -I$(shell $(PG_CONFIG) --includedir)
+SHIM_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq -lcivetweb -lpthread
+SHIM_SOURCES = $(wildcard shim/*.c)
+
+all: shim/auth-service
+
+shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*.h) Makefile auth_service.control
+	$(CC) $(SHIM_CFLAGS) $(SHIM_CFLAGS_EXTRA) -o $@ $(SHIM_SOURCES) $(SHIM_LIBS)
+
+installcheck:
+	scripts/installcheck
+
+.PHONY: installcheck
+
+endif

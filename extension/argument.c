@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * argument.c: named arguments from a JSON object, for fronts that receive JSON.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/jsonapi.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonfuncs.h"
+
+#include "errors.h"
+#include "store.h"
+
+PG_FUNCTION_INFO_V1(auth_service_arguments);
+
+/* A field asked for: "name", "name!" (required), or "name|other!" (the one that is there). */
+typedef struct Field {
+    char *name;
+    char *other; /* NULL: none */
+    bool is_required;
+} Field;
+
+static Field
+ReadField(const char *specification)
+{
+    Field field = {.name = pstrdup(specification)};
+    Size size = strlen(field.name);
+    char *bar;
+
+    if (size > 0 && field.name[size - 1] == '!') {
+        field.is_required = true;
+        field.name[size - 1] = '\0';
+    }
+    bar = strchr(field.name, '|');
+    if (bar != NULL) {
+        *bar = '\0';
+        field.other = bar + 1;
+    }
+    return field;
+}
+
+/* Whether the text is JSON at all; PostgreSQL's parser, told not to raise. */
+static bool
+IsJson(text *json)
+{
+#if PG_VERSION_NUM >= 170000
+    JsonLexContext *lex = makeJsonLexContext(NULL, json, /* need_escapes */ false);
+#else
+    JsonLexContext *lex = makeJsonLexContext(json, /* need_escapes */ false);
+#endif
+
+    return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
+}
+
+/* U422A for a body that is no JSON object; the problem's field is empty, it is the whole body's. */
+static void
+RequireObject(text *body)
+{
+    const char *c = VARDATA_ANY(body);
+    const char *end = c + VARSIZE_ANY_EXHDR(body);
+    FieldProblems problems = {0};
+
+    while (c < end && strchr(" \t\r\n", *c) != NULL)
+        c++;
+    if (c == end)
+        ProblemAdd(&problems, "", AUTH_ERROR_ARGUMENT, "Field required", "missing");
+    else if (!IsJson(body))
+        ProblemAdd(&problems, "", AUTH_ERROR_ARGUMENT, "JSON decode error", "json_invalid");
+    else if (*c != '{')
+        ProblemAdd(&problems, "", AUTH_ERROR_ARGUMENT, "Input should be a valid dictionary",
+                   "dict_type");
+    ProblemsRaise(&problems);
+}
+
+/* The members of this name; *count tells how many there are, the first is returned. */
+static JsonMember *
+FindMember(List *members, const char *name, int *count)
+{
+    JsonMember *found = NULL;
+    ListCell *cell;
+
+    foreach (cell, members) {
+        JsonMember *member = lfirst(cell);
+
+        if (strcmp(member->name, name) == 0 && (*count)++ == 0)
+            found = member;
+    }
+    return found;
+}
+
+/* The field's value; NULL, and a problem where that is one. */
+static char *
+ReadValue(List *members, const Field *field, FieldProblems *problems)
+{
+    int count = 0;
+    const char *name = field->name;
+    JsonMember *member = FindMember(members, name, &count);
+
+    if (member == NULL && field->other != NULL) {
+        member = FindMember(members, field->other, &count);
+        if (member != NULL)
+            name = field->other;
+    }
+    if (count > 1)
+        ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Field given more than once",
+                   "value_error");
+    else if (member == NULL) {
+        if (field->is_required)
+            ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Field required", "missing");
+    } else if (strcmp(member->type, "string") == 0)
+        return member->value;
+    else if (strcmp(member->type, "null") != 0 || field->is_required)
+        ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Input should be a valid string",
+                   "string_type");
+    return NULL;
+}
+
+/*
+ * SQL function: _arguments(body text, VARIADIC fields text[]) returns text[]
+ *
+ * The values of these members of a JSON object, all of them strings, in the order of the fields.
+ * Members that nobody asked for are ignored.  U422A, with all problems at once, where the body is
+ * no JSON object or a field is missing, no string, or there twice.
+ */
+Datum
+auth_service_arguments(PG_FUNCTION_ARGS)
+{
+    text *body = PG_GETARG_TEXT_PP(0);
+    FieldProblems problems = {0};
+    List *members;
+    Datum *specifications;
+    bool *nulls;
+    int count;
+    int lower = 1;
+    int i;
+
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &specifications,
+                      &nulls, &count);
+    RequireObject(body);
+    members = StoreJsonMembers(body);
+    for (i = 0; i < count; i++) {
+        Field field = ReadField(nulls[i] ? "" : TextDatumGetCString(specifications[i]));
+        char *value = ReadValue(members, &field, &problems);
+
+        nulls[i] = value == NULL;
+        if (value != NULL)
+            specifications[i] = CStringGetTextDatum(value);
+    }
+    ProblemsRaise(&problems);
+    PG_RETURN_ARRAYTYPE_P(construct_md_array(specifications, nulls, 1, &count, &lower, TEXTOID, -1,
+                                             false, TYPALIGN_INT));
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * grant.c: who may call us.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "identity.h"
+#include "store.h"
+
+PG_FUNCTION_INFO_V1(auth_service_allow_api);
+
+/*
+ * What allow_api grants.  Not here: what PUBLIC may call (uid, role, jwt), and what is the
+ * operator's alone (allow_api).  tests/pgtap/80_privileges.sql finds a function that is forgotten.
+ */
+static const char *const api_functions[] = {
+    "auth.register(text, text, text, text)",
+    "auth.login(text, text, text, inet)",
+    "auth.refresh(text)",
+    "auth.change_password(text, text, text)",
+    "auth.authenticate(text)",
+    "auth.verify_token(text)",
+    "auth.me()",
+    "auth.update_profile(text, text)",
+    "auth.logout()",
+    "auth.logout_all()",
+    "auth.set_role(bigint, auth.user_role)",
+    "auth._arguments(text, text[])",
+};
+
+/*
+ * SQL function: allow_api(role regrole) returns void
+ *
+ * Lets a role call the API, and nothing else.  For operators; 42501 for others.
+ */
+Datum
+auth_service_allow_api(PG_FUNCTION_ARGS)
+{
+    char *role;
+    Size i;
+
+    RequireOperator();
+    role = GetUserNameFromId(PG_GETARG_OID(0), /* noerr */ false);
+    for (i = 0; i < lengthof(api_functions); i++)
+        StoreCommand(psprintf("GRANT EXECUTE ON FUNCTION %s TO %s", api_functions[i],
+                              quote_identifier(role)));
+    PG_RETURN_VOID();
+}

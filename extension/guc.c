@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guc.c: every setting.
+ *
+ * All are PGC_SUSET: an operator sets them for the server, a database or a role, and no ordinary
+ * role can weaken them for itself, neither by SET nor by PGOPTIONS nor by ALTER ROLE.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "guc.h"
+
+/* Lifetime of an access token in seconds.  A revoked session ends it earlier. */
+int auth_service_access_token_ttl = AUTH_ACCESS_TOKEN_TTL_DEFAULT;
+
+/* Lifetime of a session in seconds, counted from the login; refreshing does not prolong it. */
+int auth_service_refresh_token_ttl = AUTH_REFRESH_TOKEN_TTL_DEFAULT;
+
+/* A session that was not refreshed for so many seconds is over. */
+int auth_service_refresh_token_idle_ttl = AUTH_REFRESH_TOKEN_IDLE_TTL_DEFAULT;
+
+/*
+ * Whether each refresh gives a new refresh token and the use of an old one ends the session
+ * (RFC 9700, 4.14.2).  Off: one refresh token serves for the whole session, as clients of services
+ * without rotation expect.
+ */
+bool auth_service_refresh_token_rotation = true;
+
+/* bcrypt's cost: the logarithm of its rounds.  A hash of another cost is renewed at login. */
+int auth_service_bcrypt_cost = AUTH_BCRYPT_COST_DEFAULT;
+
+/* Rules for new passwords.  Existing ones are never held against them. */
+int auth_service_password_min_length = AUTH_PASSWORD_MIN_LENGTH_DEFAULT;
+bool auth_service_password_require_lower = true;
+bool auth_service_password_require_upper = true;
+bool auth_service_password_require_digit = true;
+char *auth_service_password_forbidden_characters = NULL;
+
+/* "iss" of our access tokens (RFC 7519, 4.1.1); tokens that name another are refused. */
+char *auth_service_issuer = NULL;
+
+/* "aud" of our access tokens (RFC 7519, 4.1.3); empty: none is written, and none accepted. */
+char *auth_service_audience = NULL;
+
+/* Signature of the helpers below: name, variable, default, limits, unit flag, description. */
+static void
+DefineInt(const char *name, int *variable, int boot, int min, int max, int unit, const char *description)
+{
+    DefineCustomIntVariable(name, description, NULL, variable, boot, min, max, PGC_SUSET, unit,
+                            /* check, assign and show hook */ NULL, NULL, NULL);
+}
+
+static void
+DefineBool(const char *name, bool *variable, bool boot, const char *description)
+{
+    DefineCustomBoolVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0, NULL, NULL,
+                             NULL);
+}
+
+static void
+DefineString(const char *name, char **variable, const char *boot, const char *description)
+{
+    DefineCustomStringVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0, NULL,
+                               NULL, NULL);
+}
+
+void
+GucInit(void)
+{
+    DefineInt("auth_service.access_token_ttl", &auth_service_access_token_ttl,
+              AUTH_ACCESS_TOKEN_TTL_DEFAULT, AUTH_ACCESS_TOKEN_TTL_MIN, AUTH_ACCESS_TOKEN_TTL_MAX,
+              GUC_UNIT_S, "Sets how long an access token is valid.");
+    DefineInt("auth_service.refresh_token_ttl", &auth_service_refresh_token_ttl,
+              AUTH_REFRESH_TOKEN_TTL_DEFAULT, AUTH_REFRESH_TOKEN_TTL_MIN,
+              AUTH_REFRESH_TOKEN_TTL_MAX, GUC_UNIT_S, "Sets how long a session lasts at most.");
+    DefineInt("auth_service.refresh_token_idle_ttl", &auth_service_refresh_token_idle_ttl,
+              AUTH_REFRESH_TOKEN_IDLE_TTL_DEFAULT, AUTH_REFRESH_TOKEN_TTL_MIN,
+              AUTH_REFRESH_TOKEN_TTL_MAX, GUC_UNIT_S,
+              "Sets how long a session lasts without being refreshed.");
+    DefineBool("auth_service.refresh_token_rotation", &auth_service_refresh_token_rotation, true,
+               "Gives a new refresh token at each refresh and ends the session on reuse.");
+    DefineInt("auth_service.bcrypt_cost", &auth_service_bcrypt_cost, AUTH_BCRYPT_COST_DEFAULT,
+              AUTH_BCRYPT_COST_MIN, AUTH_BCRYPT_COST_MAX, 0,
+              "Sets the cost of new password hashes (2^cost rounds).");
+    DefineInt("auth_service.password_min_length", &auth_service_password_min_length,
+              AUTH_PASSWORD_MIN_LENGTH_DEFAULT, AUTH_PASSWORD_MIN_LENGTH_MIN,
+              AUTH_PASSWORD_BYTES_MAX, 0, "Sets the least number of characters of a new password.");
+    DefineBool("auth_service.password_require_lower", &auth_service_password_require_lower, true,
+               "Demands an ASCII lower-case letter in a new password.");
+    DefineBool("auth_service.password_require_upper", &auth_service_password_require_upper, true,
+               "Demands an ASCII upper-case letter in a new password.");
+    DefineBool("auth_service.password_require_digit", &auth_service_password_require_digit, true,
+               "Demands an ASCII digit in a new password.");
+    DefineString("auth_service.password_forbidden_characters",
+                 &auth_service_password_forbidden_characters, "",
+                 "Lists ASCII characters that a new password must not contain.");
+    DefineString("auth_service.issuer", &auth_service_issuer, "auth_service",
+                 "Sets the issuer that access tokens name and must name.");
+    DefineString("auth_service.audience", &auth_service_audience, "",
+                 "Sets the audience that access tokens name and must name; empty for none.");
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guc.h: the settings of the extension, and their limits.  Each is described in guc.c.
+ */
+#ifndef AUTH_SERVICE_GUC_H
+#define AUTH_SERVICE_GUC_H
+
+#define AUTH_ACCESS_TOKEN_TTL_MIN 1
+#define AUTH_ACCESS_TOKEN_TTL_DEFAULT (15 * 60)
+#define AUTH_ACCESS_TOKEN_TTL_MAX (7 * 24 * 60 * 60)
+
+#define AUTH_REFRESH_TOKEN_TTL_MIN 1
+#define AUTH_REFRESH_TOKEN_TTL_DEFAULT (30 * 24 * 60 * 60)
+#define AUTH_REFRESH_TOKEN_TTL_MAX (366 * 24 * 60 * 60)
+#define AUTH_REFRESH_TOKEN_IDLE_TTL_DEFAULT (7 * 24 * 60 * 60)
+
+#define AUTH_BCRYPT_COST_MIN 4
+#define AUTH_BCRYPT_COST_DEFAULT 12
+#define AUTH_BCRYPT_COST_MAX 16
+
+/* bcrypt reads 72 bytes and no more; see PasswordCheckRules. */
+#define AUTH_PASSWORD_BYTES_MAX 72
+#define AUTH_PASSWORD_MIN_LENGTH_MIN 1
+#define AUTH_PASSWORD_MIN_LENGTH_DEFAULT 8
+
+extern int auth_service_access_token_ttl;
+extern int auth_service_refresh_token_ttl;
+extern int auth_service_refresh_token_idle_ttl;
+extern bool auth_service_refresh_token_rotation;
+extern int auth_service_bcrypt_cost;
+extern int auth_service_password_min_length;
+extern bool auth_service_password_require_lower;
+extern bool auth_service_password_require_upper;
+extern bool auth_service_password_require_digit;
+extern char *auth_service_password_forbidden_characters;
+extern char *auth_service_issuer;
+extern char *auth_service_audience;
+
+extern void GucInit(void);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * identity.h: who asks, in this transaction.
+ */
+#ifndef AUTH_SERVICE_IDENTITY_H
+#define AUTH_SERVICE_IDENTITY_H
+
+#include "user.h"
+
+typedef struct Identity {
+    int64 user_id;
+    UserRole role; /* the database's, read by authenticate, not the token's */
+    pg_uuid_t session_id;
+    Size claims_size;
+    char claims[FLEXIBLE_ARRAY_MEMBER]; /* the token's claims: a jsonb varlena, int-aligned */
+} Identity;
+
+extern void IdentityInit(void);
+extern void IdentitySet(int64 user_id, UserRole role, const pg_uuid_t *session_id,
+                        const char *claims);
+extern void IdentityClear(void);
+extern const Identity *IdentityGet(void);
+extern const Identity *RequireIdentity(void);
+extern void RequireAdmin(void);
+extern void RequireOperator(void);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * key.c: the signing keys.
+ *
+ * The backend keeps the material of the keys that it has met.  That cannot go stale: a key's
+ * material never changes under its kid.  Whether a key may still verify does change, and is not
+ * kept here: the statement that looks up session and account asks for it (StoreSessionFind).
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "key.h"
+#include "store.h"
+
+#define KEY_CACHE_SIZE 8
+#define KID_RANDOM_BYTES 12
+
+static SigningKey key_cache[KEY_CACHE_SIZE];
+static int key_cache_next = 0;
+
+static SigningKey *
+CacheFind(const char *kid)
+{
+    int i;
+
+    for (i = 0; i < KEY_CACHE_SIZE; i++)
+        if (key_cache[i].secret_size > 0 && strcmp(key_cache[i].kid, kid) == 0)
+            return &key_cache[i];
+    return NULL;
+}
+
+/* The kept copy of this key; it stays valid until as many other keys were met. */
+static SigningKey *
+CachePut(const SigningKey *key)
+{
+    SigningKey *slot = CacheFind(key->kid);
+
+    if (slot == NULL) {
+        slot = &key_cache[key_cache_next];
+        key_cache_next = (key_cache_next + 1) % KEY_CACHE_SIZE;
+        TokenKeyRelease(slot);
+        *slot = *key;
+    }
+    return slot;
+}
+
+/* The key with this kid; NULL where there is none. */
+SigningKey *
+KeyFind(const char *kid)
+{
+    SigningKey *kept = CacheFind(kid);
+    SigningKey key;
+
+    if (kept != NULL)
+        return kept;
+    return StoreKeyFind(kid, &key) ? CachePut(&key) : NULL;
+}
+
+/* A new HS256 key: 256 bits of secret (RFC 7518, 3.2) and a random kid. */
+static void
+MakeKey(SigningKey *key)
+{
+    unsigned char random[KID_RANDOM_BYTES];
+    int i;
+
+    memset(key, 0, sizeof(*key));
+    strlcpy(key->algorithm, "HS256", sizeof(key->algorithm));
+    key->secret_size = AUTH_HMAC_KEY_BYTES_MIN;
+    if (!pg_strong_random(key->secret, key->secret_size) ||
+        !pg_strong_random(random, sizeof(random)))
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
+    for (i = 0; i < KID_RANDOM_BYTES; i++)
+        snprintf(key->kid + 2 * i, 3, "%02x", random[i]);
+}
+
+/*
+ * The key that signs.  The first one is made here, on first use, and not by CREATE EXTENSION: a
+ * restored dump brings its own.  The lock makes two first logins agree on one key.
+ */
+SigningKey *
+KeyActive(void)
+{
+    SigningKey key;
+
+    if (StoreKeyActive(&key))
+        return CachePut(&key);
+    StoreKeyLock();
+    if (!StoreKeyActive(&key)) {
+        MakeKey(&key);
+        StoreKeyInsert(&key);
+    }
+    return CachePut(&key);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session.c: sessions: login, refresh, logout, and the identity of a token.
+ *
+ * A session is a row while it lives.  To end it is to delete the row: from then on its access
+ * tokens, wherever they are, and its refresh token are refused.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "guc.h"
+#include "identity.h"
+#include "key.h"
+#include "password.h"
+#include "refresh_token.h"
+#include "store.h"
+#include "token.h"
+
+/* How long the refresh token before the current one is forgiven: a lost answer, two tabs. */
+#define REFRESH_GRACE_SECONDS 10
+/* users.last_activity_at is noted at most so often. */
+#define ACTIVITY_SECONDS 60
+
+PG_FUNCTION_INFO_V1(auth_service_login);
+PG_FUNCTION_INFO_V1(auth_service_refresh);
+PG_FUNCTION_INFO_V1(auth_service_logout);
+PG_FUNCTION_INFO_V1(auth_service_logout_all);
+PG_FUNCTION_INFO_V1(auth_service_authenticate);
+PG_FUNCTION_INFO_V1(auth_service_verify_token);
+
+static TimestampTz
+AddSeconds(TimestampTz time, int seconds)
+{
+    return time + (int64)seconds * USECS_PER_SEC;
+}
+
+/* ---- Login and refresh ------------------------------------------------------------------ */
+
+/* An auth.token_pair with a new access token. */
+static Datum
+TokenPair(FunctionCallInfo fcinfo, UserRole role, const RefreshToken *refresh,
+          const unsigned char *refresh_key)
+{
+    Datum values[4];
+    bool nulls[4] = {false};
+    TupleDesc descriptor;
+
+    if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "auth.token_pair is no composite type");
+    descriptor = BlessTupleDesc(descriptor);
+    if (descriptor->natts != lengthof(values))
+        elog(ERROR, "auth.token_pair has not its columns");
+    values[0] = CStringGetTextDatum(
+        TokenIssue(KeyActive(), refresh->user_id, role, &refresh->session_id));
+    values[1] = CStringGetTextDatum(RefreshTokenEncode(refresh, refresh_key));
+    values[2] = CStringGetTextDatum("bearer");
+    values[3] = Int32GetDatum(auth_service_access_token_ttl);
+    return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+}
+
+static Datum
+StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now)
+{
+    RefreshToken token = {.user_id = account->id, .counter = 0};
+    unsigned char key[AUTH_REFRESH_KEY_BYTES];
+    text *user_agent = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
+    bool has_ip = !PG_ARGISNULL(3);
+
+    token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
+    if (!pg_strong_random(key, sizeof(key)))
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
+    StoreSessionInsert(account->id, &token.session_id, key, now,
+                       AddSeconds(now, auth_service_refresh_token_ttl), user_agent,
+                       has_ip ? PG_GETARG_DATUM(3) : (Datum)0, has_ip);
+    return TokenPair(fcinfo, account->role, &token, key);
+}
+
+/*
+ * SQL function: login(email text, password text, user_agent text, ip inet) returns auth.token_pair
+ *
+ * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.
+ */
+Datum
+auth_service_login(PG_FUNCTION_ARGS)
+{
+    int tries;
+
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+        PG_RETURN_NULL();
+
+    /*
+     * No lock is held while hashing.  Afterwards the account is looked at again, and locked, where
+     * its hash is still the one that was verified; otherwise it was changed meanwhile: once more.
+     */
+    for (tries = 0; tries < PASSWORD_TRIES; tries++) {
+        AccountRow account;
+        const char *verified;
+        const char *renewed = NULL;
+        TimestampTz now;
+
+        if (!CredentialsVerify(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
+            break;
+        if (account.is_blocked)
+            ErrorRaise(AUTH_ERROR_BLOCKED);
+        verified = account.password_hash;
+        if (PasswordNeedsRenewal(verified))
+            renewed = PasswordHash(PG_GETARG_TEXT_PP(1));
+        now = GetCurrentTimestamp();
+        if (!StoreAccountEnter(account.id, verified, renewed, now, &account))
+            continue;
+        if (account.is_blocked)
+            ErrorRaise(AUTH_ERROR_BLOCKED);
+        PG_RETURN_DATUM(StartSession(fcinfo, &account, now));
+    }
+    PG_RETURN_NULL();
+}
+
+/* What to answer to an authentic refresh token of a living session. */
+typedef enum RefreshVerdict { REFRESH_STEP, REFRESH_SAME, REFRESH_REUSED } RefreshVerdict;
+
+static RefreshVerdict
+JudgeRefresh(const RefreshToken *token, const SessionRow *session, TimestampTz now)
+{
+    if (token->counter == session->refresh_counter)
+        return auth_service_refresh_token_rotation ? REFRESH_STEP : REFRESH_SAME;
+    if (token->counter == session->refresh_counter - 1 &&
+        now <= AddSeconds(session->last_used_at, REFRESH_GRACE_SECONDS))
+        return REFRESH_SAME;
+    return REFRESH_REUSED;
+}
+
+/*
+ * SQL function: refresh(refresh_token text) returns auth.token_pair
+ *
+ * NULL where the token is none of ours, or its session has ended, or it was used before; the last
+ * ends the session.  That is why it is no error: an error would undo it.  RFC 9700, 4.14.2.
+ */
+Datum
+auth_service_refresh(PG_FUNCTION_ARGS)
+{
+    text *argument = PG_GETARG_TEXT_PP(0);
+    const char *given = VARDATA_ANY(argument);
+    Size size = VARSIZE_ANY_EXHDR(argument);
+    RefreshToken token;
+    SessionRow session;
+    TimestampTz now;
+
+    if (!RefreshTokenDecode(given, size, &token) ||
+        !StoreSessionLock(token.user_id, &token.session_id, &session) || session.is_blocked ||
+        !RefreshTokenIsAuthentic(given, size, &token, session.refresh_key))
+        PG_RETURN_NULL();
+    now = GetCurrentTimestamp();
+    if (now >= session.expires_at ||
+        now >= AddSeconds(session.last_used_at, auth_service_refresh_token_idle_ttl)) {
+        StoreSessionDelete(token.user_id, &token.session_id);
+        PG_RETURN_NULL();
+    }
+    switch (JudgeRefresh(&token, &session, now)) {
+    case REFRESH_STEP:
+        token.counter = session.refresh_counter + 1;
+        StoreSessionStep(token.user_id, &token.session_id, token.counter, now);
+        break;
+    case REFRESH_SAME:
+        /* Without rotation the session's use is noted all the same, for the idle limit. */
+        if (token.counter == session.refresh_counter)
+            StoreSessionStep(token.user_id, &token.session_id, token.counter, now);
+        token.counter = session.refresh_counter;
+        break;
+    case REFRESH_REUSED:
+        StoreSessionDelete(token.user_id, &token.session_id);
+        PG_RETURN_NULL();
+    }
+    PG_RETURN_DATUM(TokenPair(fcinfo, session.role, &token, session.refresh_key));
+}
+
+/* ---- Logout ----------------------------------------------------------------------------- */
+
+/* SQL function: logout() returns void: ends the identity's session, and the identity. */
+Datum
+auth_service_logout(PG_FUNCTION_ARGS)
+{
+    const Identity *identity = RequireIdentity();
+
+    (void)fcinfo;
+    StoreSessionDelete(identity->user_id, &identity->session_id);
+    IdentityClear();
+    PG_RETURN_VOID();
+}
+
+/* SQL function: logout_all() returns void: ends every session of the user, and the identity. */
+Datum
+auth_service_logout_all(PG_FUNCTION_ARGS)
+{
+    (void)fcinfo;
+    StoreSessionsDelete(RequireIdentity()->user_id);
+    IdentityClear();
+    PG_RETURN_VOID();
+}
+
+/* ---- The identity of a token ------------------------------------------------------------ */
+
+typedef enum TokenVerdict { TOKEN_GOOD, TOKEN_BAD, TOKEN_BLOCKED } TokenVerdict;
+
+/*
+ * Judge an access token: its own text first, then the database's word on account, session and key.
+ * The role that counts is the database's.
+ */
+static TokenVerdict
+JudgeToken(text *token, TokenClaims *claims, SessionRow *session)
+{
+    if (!TokenVerify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), claims) ||
+        !StoreSessionFind(claims->user_id, &claims->session_id, claims->kid, session) ||
+        !session->key_verifies)
+        return TOKEN_BAD;
+    if (session->is_blocked)
+        return TOKEN_BLOCKED;
+    return session->exists && GetCurrentTimestamp() < session->expires_at ? TOKEN_GOOD : TOKEN_BAD;
+}
+
+/*
+ * Note the user's activity, now and then.  Not in a transaction block: the row would stay locked
+ * until its end, and a DBA who blocks the user would wait for it.
+ */
+static void
+NoteActivity(int64 user_id, TimestampTz last_activity_at)
+{
+    TimestampTz now = GetCurrentTimestamp();
+    TimestampTz before = AddSeconds(now, -ACTIVITY_SECONDS);
+
+    if (last_activity_at < before && !IsTransactionBlock() && !XactReadOnly &&
+        !RecoveryInProgress())
+        StoreActivityUpdate(user_id, now, before);
+}
+
+/*
+ * SQL function: authenticate(access_token text) returns bigint
+ *
+ * The user's id; and the user is the identity until the transaction ends.  U401B for a token that
+ * is not good, U403A for a blocked account.
+ */
+Datum
+auth_service_authenticate(PG_FUNCTION_ARGS)
+{
+    TokenClaims claims;
+    SessionRow session;
+
+    if (PG_ARGISNULL(0))
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
+    switch (JudgeToken(PG_GETARG_TEXT_PP(0), &claims, &session)) {
+    case TOKEN_GOOD:
+        break;
+    case TOKEN_BAD:
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
+    case TOKEN_BLOCKED:
+        ErrorRaise(AUTH_ERROR_BLOCKED);
+    }
+    NoteActivity(claims.user_id, session.last_activity_at);
+    IdentitySet(claims.user_id, session.role, &claims.session_id, claims.json);
+    PG_RETURN_INT64(claims.user_id);
+}
+
+/*
+ * SQL function: verify_token(access_token text) returns jsonb
+ *
+ * The token's claims where authenticate would take it, else NULL.  Sets nothing.
+ */
+Datum
+auth_service_verify_token(PG_FUNCTION_ARGS)
+{
+    TokenClaims claims;
+    SessionRow session;
+
+    if (JudgeToken(PG_GETARG_TEXT_PP(0), &claims, &session) != TOKEN_GOOD)
+        PG_RETURN_NULL();
+    PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(claims.json)));
+}

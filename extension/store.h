@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store.h: the tables.  One function a statement; the callers see structs, never Datums or SPI.
+ *
+ * All run as the extension's owner, whoever called; palloc'ed results live in the caller's context.
+ */
+#ifndef AUTH_SERVICE_STORE_H
+#define AUTH_SERVICE_STORE_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "refresh_token.h"
+#include "token.h"
+#include "user.h"
+
+/* An account for the checks of a password; mirrors a part of auth.users. */
+typedef struct AccountRow {
+    int64 id;
+    UserRole role;
+    bool is_blocked;
+    char *password_hash; /* NULL: nobody can log in with a password */
+} AccountRow;
+
+/* A session with what decides whether it still stands; mirrors parts of auth.sessions and users. */
+typedef struct SessionRow {
+    UserRole role;
+    bool is_blocked;
+    bool exists; /* false: the account is there, the session is not */
+    bool key_verifies; /* the signing key asked for is there and not retired */
+    TimestampTz expires_at;
+    TimestampTz last_activity_at;
+    TimestampTz last_used_at;
+    int64 refresh_counter;
+    unsigned char refresh_key[AUTH_REFRESH_KEY_BYTES];
+} SessionRow;
+
+/* One member of a JSON object; value is NULL for a JSON null. */
+typedef struct JsonMember {
+    char *name;
+    char *type;
+    char *value;
+} JsonMember;
+
+extern Oid StoreOwner(void);
+
+extern bool StoreAccountByEmail(text *email_normalized, AccountRow *account);
+extern int64 StoreAccountInsert(text *email, text *email_normalized, const char *password_hash,
+                                text *first_name, text *last_name, TimestampTz now);
+extern bool StoreAccountEnter(int64 id, const char *old_hash, const char *new_hash,
+                              TimestampTz now, AccountRow *account);
+extern bool StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash,
+                                TimestampTz now);
+extern bool StoreRoleUpdate(int64 id, UserRole role, TimestampTz now);
+extern void StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before);
+extern Datum StoreProfileFind(int64 id);
+extern Datum StoreProfileUpdate(int64 id, text *first_name, text *last_name, TimestampTz now);
+
+extern void StoreSessionInsert(int64 user_id, const pg_uuid_t *id, const unsigned char *refresh_key,
+                               TimestampTz now, TimestampTz expires_at, text *user_agent,
+                               Datum ip, bool has_ip);
+extern bool StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid,
+                             SessionRow *session);
+extern bool StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session);
+extern void StoreSessionStep(int64 user_id, const pg_uuid_t *id, int64 counter, TimestampTz now);
+extern void StoreSessionDelete(int64 user_id, const pg_uuid_t *id);
+extern void StoreSessionsDelete(int64 user_id);
+
+extern bool StoreKeyFind(const char *kid, SigningKey *key);
+extern bool StoreKeyActive(SigningKey *key);
+extern void StoreKeyLock(void);
+extern void StoreKeyInsert(const SigningKey *key);
+
+extern List *StoreJsonMembers(text *json);
+extern void StoreCommand(const char *sql);
+
+#endif

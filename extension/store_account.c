@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store_account.c: the statements on auth.users.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/timestamp.h"
+
+#include "store.h"
+#include "store_statement.h"
+
+#define PROFILE_COLUMNS                                                                            \
+    "ROW(u.id, u.email, u.first_name, u.last_name, u.role, u.blocked_at IS NOT NULL, u.balance,"  \
+    " u.created_at, u.updated_at, u.last_activity_at)::auth.profile"
+
+bool
+StoreAccountByEmail(text *email_normalized, AccountRow *account)
+{
+    static Statement statement = {
+        "SELECT u.id, u.role" EQ "'admin', u.blocked_at IS NOT NULL, u.password_hash"
+        " FROM auth.users u WHERE u.email_normalized" EQ "$1 AND u.deleted_at IS NULL",
+        1,
+        {TEXTOID},
+        NULL};
+    Datum values[] = {PointerGetDatum(email_normalized)};
+    StoreCall call;
+    bool found;
+
+    StoreBegin(&call);
+    found = StoreRun(&statement, values, NULL) == 1;
+    if (found) {
+        account->id = DatumGetInt64(ColumnNotNull(1));
+        account->role = DatumGetBool(ColumnNotNull(2)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+        account->is_blocked = DatumGetBool(ColumnNotNull(3));
+        account->password_hash = ColumnText(&call, 4);
+    }
+    StoreEnd(&call);
+    return found;
+}
+
+/* The new account's id, or 0 where a living account has the e-mail. */
+int64
+StoreAccountInsert(text *email, text *email_normalized, const char *password_hash,
+                   text *first_name, text *last_name, TimestampTz now)
+{
+    static Statement statement = {
+        "INSERT INTO auth.users (email, email_normalized, password_hash, first_name, last_name,"
+        " created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6)"
+        " ON CONFLICT (email_normalized) WHERE deleted_at IS NULL DO NOTHING RETURNING id",
+        6,
+        {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {PointerGetDatum(email),         PointerGetDatum(email_normalized),
+                      CStringGetTextDatum(password_hash), PointerGetDatum(first_name),
+                      PointerGetDatum(last_name),     TimestampTzGetDatum(now)};
+    char nulls[] = {' ', ' ', ' ', first_name ? ' ' : 'n', last_name ? ' ' : 'n', ' '};
+    StoreCall call;
+    int64 id = 0;
+
+    StoreBegin(&call);
+    if (StoreRun(&statement, values, nulls) == 1)
+        id = DatumGetInt64(ColumnNotNull(1));
+    StoreEnd(&call);
+    return id;
+}
+
+/*
+ * The account as it is after its password was verified: the row is locked, and found only where
+ * the hash is still the one that was verified.  Puts a new hash in its place where one is given.
+ * It is an UPDATE and not a row lock, so that a change of the password in a transaction with an
+ * older snapshot fails instead of overlooking the session that is made next.
+ */
+bool
+StoreAccountEnter(int64 id, const char *old_hash, const char *new_hash, TimestampTz now,
+                  AccountRow *account)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET last_activity_at = $4, password_hash = $3"
+        " WHERE u.id" EQ "$1 AND u.password_hash" EQ "$2 AND u.deleted_at IS NULL"
+        " RETURNING u.role" EQ "'admin', u.blocked_at IS NOT NULL",
+        4,
+        {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(old_hash),
+                      CStringGetTextDatum(new_hash ? new_hash : old_hash),
+                      TimestampTzGetDatum(now)};
+    StoreCall call;
+    bool found;
+
+    StoreBegin(&call);
+    found = StoreRun(&statement, values, NULL) == 1;
+    if (found) {
+        account->id = id;
+        account->role = DatumGetBool(ColumnNotNull(1)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+        account->is_blocked = DatumGetBool(ColumnNotNull(2));
+    }
+    StoreEnd(&call);
+    return found;
+}
+
+/* False where the hash is no longer the one that was verified. */
+bool
+StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash, TimestampTz now)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET password_hash = $3, updated_at = $4"
+        " WHERE u.id" EQ "$1 AND u.password_hash" EQ "$2 AND u.deleted_at IS NULL"
+        " AND u.blocked_at IS NULL",
+        4,
+        {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(old_hash),
+                      CStringGetTextDatum(new_hash), TimestampTzGetDatum(now)};
+
+    return StoreExecute(&statement, values, NULL) == 1;
+}
+
+/* Whether there is such an account. */
+bool
+StoreRoleUpdate(int64 id, UserRole role, TimestampTz now)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET updated_at = $3,"
+        " role = CASE WHEN $2 THEN 'admin'::auth.user_role ELSE 'user'::auth.user_role END"
+        " WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
+        3,
+        {INT8OID, BOOLOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(id), BoolGetDatum(role == USER_ROLE_ADMIN),
+                      TimestampTzGetDatum(now)};
+
+    return StoreExecute(&statement, values, NULL) == 1;
+}
+
+/* Note that the user is active; skipped where it was noted since `before`, or the row is locked. */
+void
+StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET last_activity_at = $2 WHERE u.id" EQ
+        "(SELECT v.id FROM auth.users v WHERE v.id" EQ "$1"
+        " AND (v.last_activity_at IS NULL OR v.last_activity_at OPERATOR(pg_catalog.<) $3)"
+        " FOR NO KEY UPDATE SKIP LOCKED)",
+        3,
+        {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(now), TimestampTzGetDatum(before)};
+
+    StoreExecute(&statement, values, NULL);
+}
+
+/* An auth.profile from the statement's first column; 0 where there is no such account. */
+static Datum
+Profile(Statement *statement, const Datum *values)
+{
+    StoreCall call;
+    Datum profile = 0;
+
+    StoreBegin(&call);
+    if (StoreRun(statement, values, NULL) == 1) {
+        MemoryContext old = MemoryContextSwitchTo(call.context);
+
+        profile = datumCopy(ColumnNotNull(1), false, -1);
+        MemoryContextSwitchTo(old);
+    }
+    StoreEnd(&call);
+    return profile;
+}
+
+Datum
+StoreProfileFind(int64 id)
+{
+    static Statement statement = {"SELECT " PROFILE_COLUMNS " FROM auth.users u WHERE u.id" EQ
+                                  "$1 AND u.deleted_at IS NULL",
+                                  1,
+                                  {INT8OID},
+                                  NULL};
+    Datum values[] = {Int64GetDatum(id)};
+
+    return Profile(&statement, values);
+}
+
+Datum
+StoreProfileUpdate(int64 id, text *first_name, text *last_name, TimestampTz now)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET first_name = $2, last_name = $3, updated_at = $4"
+        " WHERE u.id" EQ "$1 AND u.deleted_at IS NULL RETURNING " PROFILE_COLUMNS,
+        4,
+        {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(id), PointerGetDatum(first_name), PointerGetDatum(last_name),
+                      TimestampTzGetDatum(now)};
+
+    return Profile(&statement, values);
+}

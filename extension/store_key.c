@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store_key.c: the statements on auth.signing_keys.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "store.h"
+#include "store_statement.h"
+
+static bool
+ReadKey(Statement *statement, const Datum *values, SigningKey *key)
+{
+    StoreCall call;
+    bool found;
+
+    StoreBegin(&call);
+    found = StoreRun(statement, values, NULL) == 1;
+    if (found) {
+        bytea *secret = DatumGetByteaPP(ColumnNotNull(3));
+
+        memset(key, 0, sizeof(*key));
+        strlcpy(key->kid, ColumnText(&call, 1), sizeof(key->kid));
+        strlcpy(key->algorithm, ColumnText(&call, 2), sizeof(key->algorithm));
+        if (VARSIZE_ANY_EXHDR(secret) < AUTH_HMAC_KEY_BYTES_MIN ||
+            VARSIZE_ANY_EXHDR(secret) > AUTH_HMAC_KEY_BYTES_MAX)
+            elog(ERROR, "a signing key has an impossible length");
+        key->secret_size = (int)VARSIZE_ANY_EXHDR(secret);
+        memcpy(key->secret, VARDATA_ANY(secret), (Size)key->secret_size);
+    }
+    StoreEnd(&call);
+    return found;
+}
+
+bool
+StoreKeyFind(const char *kid, SigningKey *key)
+{
+    static Statement statement = {
+        "SELECT k.kid, k.algorithm, k.secret FROM auth.signing_keys k"
+        " WHERE k.kid" EQ "$1 AND k.retired_at IS NULL",
+        1,
+        {TEXTOID},
+        NULL};
+    Datum values[] = {CStringGetTextDatum(kid)};
+
+    return ReadKey(&statement, values, key);
+}
+
+bool
+StoreKeyActive(SigningKey *key)
+{
+    static Statement statement = {
+        "SELECT k.kid, k.algorithm, k.secret FROM auth.signing_keys k WHERE k.is_active",
+        0,
+        {0},
+        NULL};
+
+    return ReadKey(&statement, NULL, key);
+}
+
+/* Keep other transactions from making a key until this one ends; readers go on. */
+void
+StoreKeyLock(void)
+{
+    static Statement statement = {
+        "LOCK TABLE auth.signing_keys IN SHARE ROW EXCLUSIVE MODE", 0, {0}, NULL};
+
+    StoreExecute(&statement, NULL, NULL);
+}
+
+void
+StoreKeyInsert(const SigningKey *key)
+{
+    static Statement statement = {
+        "INSERT INTO auth.signing_keys (kid, algorithm, secret, is_active, created_at)"
+        " VALUES ($1, $2, $3, true, $4)",
+        4,
+        {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID},
+        NULL};
+    bytea *secret = palloc(VARHDRSZ + (Size)key->secret_size);
+    Datum values[] = {CStringGetTextDatum(key->kid), CStringGetTextDatum(key->algorithm),
+                      PointerGetDatum(secret), TimestampTzGetDatum(GetCurrentTimestamp())};
+
+    SET_VARSIZE(secret, VARHDRSZ + key->secret_size);
+    memcpy(VARDATA(secret), key->secret, (Size)key->secret_size);
+    StoreExecute(&statement, values, NULL);
+}

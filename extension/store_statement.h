@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store_statement.h: how the store_*.c files run a statement; nobody else includes this.
+ */
+#ifndef AUTH_SERVICE_STORE_STATEMENT_H
+#define AUTH_SERVICE_STORE_STATEMENT_H
+
+/* "=" that no operator of a caller's search_path can replace. */
+#define EQ " OPERATOR(pg_catalog.=) "
+
+#define STATEMENT_PARAMETERS_MAX 8
+
+struct _SPI_plan;
+
+/* A statement; its plan is made at the first run and kept for the backend's life. */
+typedef struct Statement {
+    const char *sql;
+    int parameter_count;
+    Oid types[STATEMENT_PARAMETERS_MAX];
+    struct _SPI_plan *plan;
+} Statement;
+
+/* Who the user was before StoreBegin, and where results go. */
+typedef struct StoreCall {
+    Oid user;
+    int security_context;
+    MemoryContext context;
+} StoreCall;
+
+extern void StoreBegin(StoreCall *call);
+extern uint64 StoreRun(Statement *statement, const Datum *values, const char *nulls);
+extern void StoreEnd(const StoreCall *call);
+extern uint64 StoreExecute(Statement *statement, const Datum *values, const char *nulls);
+
+/* Columns of the first row, counted from 1, between StoreRun and StoreEnd. */
+extern Datum Column(int number, bool *is_null);
+extern Datum ColumnNotNull(int number);
+extern char *ColumnText(const StoreCall *call, int number);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * user.h: small types that several rooms share.
+ */
+#ifndef AUTH_SERVICE_USER_H
+#define AUTH_SERVICE_USER_H
+
+#include "utils/uuid.h"
+
+/* Mirrors the SQL type auth.user_role. */
+typedef enum UserRole { USER_ROLE_USER, USER_ROLE_ADMIN } UserRole;
+
+static inline const char *
+UserRoleName(UserRole role)
+{
+    return role == USER_ROLE_ADMIN ? "admin" : "user";
+}
+
+#endif

@@ -1,0 +1,81 @@
+# shellcheck shell=sh
+# lib.sh: what the other scripts share; sourced, from the top of the checkout.
+#
+# As root, PostgreSQL runs as the user postgres (it refuses root); as anybody else, as that user.
+# Where postgres cannot enter the checkout (a home directory of root's, say), what it must reach
+# lives under /var/lib/auth_service instead, in a folder for this checkout alone.
+
+TOP=$(pwd -P)
+
+say() {
+    printf '==> %s\n' "$*"
+}
+
+# One line, and out.
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# shellcheck source=scripts/versions
+. scripts/versions
+
+is_root() {
+    [ "$(id -u)" -eq 0 ]
+}
+
+# Run a command as the user that owns the cluster.
+as_owner() {
+    if is_root; then
+        setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
+    else
+        "$@"
+    fi
+}
+
+# Set PG_CONFIG and PG_BIN; fail where there is no PostgreSQL of a supported version.
+find_postgres() {
+    PG_CONFIG=$(scripts/pg_config) || fail "no PostgreSQL ${PG_MAJOR:-} with its development files; run 'make run' or 'make test' to install it"
+    PG_BIN=$("$PG_CONFIG" --bindir)
+    version=$("$PG_CONFIG" --version)
+    case $version in
+    'PostgreSQL 15'[.d]* | 'PostgreSQL 16'[.d]* | 'PostgreSQL 17'[.d]*) ;;
+    *) fail "$version is not supported; PostgreSQL 15, 16 and 17 are (PG_CONFIG=$PG_CONFIG)" ;;
+    esac
+    export PG_CONFIG
+}
+
+# A short name for this checkout, the same each time.
+checkout_id() {
+    printf '%s' "$TOP" | cksum | cut -d' ' -f1
+}
+
+# Print a folder for state that the owner can reach: the one given, inside the checkout, or its
+# stand-in outside.  Makes it.
+state_dir() {
+    state=$TOP/$1
+    mkdir -p "$state"
+    if is_root && ! as_owner test -x "$state"; then
+        state=/var/lib/auth_service/$(checkout_id)/$1
+        mkdir -p "$state"
+        chmod 755 /var/lib/auth_service "/var/lib/auth_service/$(checkout_id)" "$state"
+    fi
+    printf '%s\n' "$state"
+}
+
+# Make a folder that only the owner enters.
+owned_dir() {
+    mkdir -p "$1"
+    chmod 700 "$1"
+    if is_root; then
+        chown postgres: "$1"
+    fi
+}
+
+# Install the extension below a folder, for a cluster with extension_destdir, and print nothing.
+stage_extension() {
+    rm -rf "$1"
+    mkdir -p "$1"
+    make -s install DESTDIR="$1" >/dev/null
+    chmod -R a+rX "$1"
+}
