@@ -42,14 +42,17 @@ ReadField(const char *specification)
     return field;
 }
 
-/* Whether the text is JSON at all; PostgreSQL's parser, told not to raise. */
+/*
+ * Whether the text is JSON, and all its strings can be text: PostgreSQL's parser, told not to raise.
+ * Its errors quote the text, with the password in it, so none may get as far as that later.
+ */
 static bool
 IsJson(text *json)
 {
 #if PG_VERSION_NUM >= 170000
-    JsonLexContext *lex = makeJsonLexContext(NULL, json, /* need_escapes */ false);
+    JsonLexContext *lex = makeJsonLexContext(NULL, json, /* need_escapes */ true);
 #else
-    JsonLexContext *lex = makeJsonLexContext(json, /* need_escapes */ false);
+    JsonLexContext *lex = makeJsonLexContext(json, /* need_escapes */ true);
 #endif
 
     return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;

@@ -33,6 +33,16 @@ as_owner() {
     fi
 }
 
+# Become such a command, which ends when the shell that started this one does.  For the background:
+# its process id is then the command's own.
+exec_as_owner() {
+    if is_root; then
+        exec setpriv --reuid=postgres --regid=postgres --init-groups --pdeathsig TERM -- "$@"
+    else
+        exec setpriv --pdeathsig TERM -- "$@"
+    fi
+}
+
 # Set PG_CONFIG and PG_BIN; fail where there is no PostgreSQL of a supported version.
 find_postgres() {
     PG_CONFIG=$(scripts/pg_config) || fail "no PostgreSQL ${PG_MAJOR:-} with its development files; run 'make run' or 'make test' to install it"

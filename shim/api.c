@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * api.c: see api.h.  No rule about users is here: which route, which parameters, and what the
+ * database's word is in HTTP.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api.h"
+#include "buffer.h"
+#include "form.h"
+#include "log.h"
+#include "problem.h"
+#include "routes.h"
+#include "status.h"
+
+#define RETRY_AFTER_SECONDS 1
+#define USER_AGENT_MAX 512
+
+/* ---- Answers ---------------------------------------------------------------------------- */
+
+/* What a response's texts live in. */
+struct owner {
+    struct buffer body;
+    struct db_result result;
+    char allow[64];
+};
+
+static const char out_of_memory[] = "{\"detail\":\"Service Unavailable\"}";
+
+/* Make the buffer the response's body. */
+static void
+respond(struct http_response *response, int status, struct owner *owner)
+{
+    response->status = status;
+    if (buffer_ok(&owner->body)) {
+        response->body = owner->body.data;
+        response->body_length = owner->body.length;
+    } else {
+        response->status = 503;
+        response->body = out_of_memory;
+        response->body_length = sizeof(out_of_memory) - 1;
+    }
+    if (response->status == 503)
+        response->retry_after = RETRY_AFTER_SECONDS;
+}
+
+/* {"detail": ..., "code": ...}; the code may be NULL. */
+static void
+respond_error(struct http_response *response, struct owner *owner, int status, const char *detail,
+              const char *code)
+{
+    buffer_text(&owner->body, "{\"detail\":");
+    buffer_json_string(&owner->body, detail, strlen(detail));
+    if (code != NULL)
+        buffer_format(&owner->body, ",\"code\":\"%s\"", code);
+    buffer_text(&owner->body, "}");
+    respond(response, status, owner);
+}
+
+/* A failure that is not the client's: a fixed text, and the id under which the log has the rest. */
+static void
+respond_failure(struct http_response *response, struct owner *owner,
+                const struct http_request *request, int status, const char *code)
+{
+    buffer_format(&owner->body, "{\"detail\":\"%s\",", status_text(status));
+    if (code != NULL)
+        buffer_format(&owner->body, "\"code\":\"%s\",", code);
+    buffer_format(&owner->body, "\"request_id\":\"%s\"}", request->id);
+    respond(response, status, owner);
+}
+
+static void
+respond_unauthorized(struct http_response *response, struct owner *owner, bool token_sent)
+{
+    /* RFC 6750, 3.1: no error code where no token was sent. */
+    response->www_authenticate = token_sent ? "Bearer error=\"invalid_token\"" : "Bearer";
+    if (token_sent)
+        respond_error(response, owner, 401, "Could not validate credentials", "U401B");
+    else
+        respond_error(response, owner, 401, "Not authenticated", "U401A");
+}
+
+/* An error that the database raised. */
+static void
+respond_sqlstate(struct http_response *response, struct owner *owner,
+                 const struct http_request *request, bool token_sent)
+{
+    const struct db_result *result = &owner->result;
+    int status = status_of_sqlstate(result->sqlstate);
+
+    if (status >= 500) {
+        log_line("request %s: %s: %s", request->id, result->sqlstate,
+                 result->message ? result->message : "");
+        respond_failure(response, owner, request, status, result->sqlstate);
+        return;
+    }
+    if (status == 422 && result->detail != NULL) {
+        problem_list(&owner->body, result->detail);
+        respond(response, status, owner);
+        return;
+    }
+    if (status == 401)
+        response->www_authenticate = token_sent ? "Bearer error=\"invalid_token\"" : "Bearer";
+    if (status == 429)
+        response->retry_after = result->detail ? atoi(result->detail) : 0;
+    respond_error(response, owner, status,
+                  status_is_ours(result->sqlstate) && result->message ? result->message
+                                                                      : status_text(status),
+                  result->sqlstate);
+}
+
+static void
+respond_result(struct http_response *response, struct owner *owner,
+               const struct http_request *request, const struct route *route)
+{
+    const struct db_result *result = &owner->result;
+    bool token_sent = route->access == ROUTE_BEARER;
+
+    if (route->is_health && (result->outcome != DB_DONE || result->is_null))
+        respond_error(response, owner, 503, "The database cannot answer", NULL);
+    else if (result->outcome == DB_ERROR)
+        respond_sqlstate(response, owner, request, token_sent);
+    else if (result->outcome == DB_BUSY || result->outcome == DB_UNAVAILABLE)
+        respond_failure(response, owner, request, 503, NULL);
+    else if (result->outcome == DB_TIMED_OUT)
+        respond_failure(response, owner, request, 504, NULL);
+    else if (!result->is_null) {
+        response->status = 200;
+        response->body = result->value;
+        response->body_length = result->length;
+    } else if (route->null.status == 0) {
+        log_line("request %s: %s %s answered NULL", request->id, route->method, route->path);
+        respond_failure(response, owner, request, 500, NULL);
+    } else {
+        if (route->null.status == 401)
+            response->www_authenticate = "Bearer";
+        respond_error(response, owner, route->null.status, route->null.detail, route->null.code);
+    }
+}
+
+/* ---- Requests --------------------------------------------------------------------------- */
+
+/*
+ * The token of "Bearer token" (RFC 6750, 2.1), the scheme in any case.  *is_bearer tells whether
+ * it is that scheme at all; NULL where the token is none.
+ */
+static const char *
+bearer_token(const char *authorization, bool *is_bearer)
+{
+    const char *token;
+
+    *is_bearer = authorization != NULL && strncasecmp(authorization, "Bearer ", 7) == 0 &&
+                 authorization[7] != '\0';
+    if (!*is_bearer)
+        return NULL;
+    token = authorization + 7;
+    return token[strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                               "-._~+/=")] == '\0'
+               ? token
+               : NULL;
+}
+
+/* Whether a Content-Type names this media type; of its parameters only charset=utf-8 will do. */
+static bool
+is_media_type(const char *content_type, const char *media_type)
+{
+    size_t length = strlen(media_type);
+    const char *rest;
+
+    if (content_type == NULL || strncasecmp(content_type, media_type, length) != 0)
+        return false;
+    rest = content_type + length;
+    rest += strspn(rest, " \t");
+    if (*rest == '\0')
+        return true;
+    if (*rest != ';')
+        return false;
+    rest += 1 + strspn(rest + 1, " \t");
+    return *rest == '\0' || strcasecmp(rest, "charset=utf-8") == 0 ||
+           strcasecmp(rest, "charset=\"utf-8\"") == 0;
+}
+
+/* The row for the body that was sent; NULL where no row takes it. */
+static const struct route *
+choose_body(const struct route *route, const struct http_request *request)
+{
+    const char *encoding = request->content_encoding;
+
+    if (route->body == ROUTE_NO_BODY)
+        return route;
+    if (encoding != NULL && strcasecmp(encoding, "identity") != 0)
+        return NULL;
+    if (is_media_type(request->content_type, "application/json"))
+        return route_for_body(route, ROUTE_JSON);
+    if (is_media_type(request->content_type, "application/x-www-form-urlencoded"))
+        return route_for_body(route, ROUTE_FORM);
+    return NULL;
+}
+
+/* The client's name for itself, cut, in ASCII: a byte that is no UTF-8 must not fail the login. */
+static void
+copy_user_agent(const char *user_agent, char *copy)
+{
+    size_t i;
+
+    for (i = 0; user_agent[i] != '\0' && i < USER_AGENT_MAX; i++)
+        copy[i] = isascii((unsigned char)user_agent[i]) ? user_agent[i] : '?';
+    copy[i] = '\0';
+}
+
+/* Call the route's statement. */
+static void
+call(struct db_pool *pool, const struct http_request *request, const struct route *route,
+     const char *token, const char *body, struct owner *owner)
+{
+    struct db_statement statement = {.id = (int)(route - routes) + 1, .sql = route->sql};
+    const char *values[DB_PARAMETERS_MAX] = {0};
+    char user_agent[USER_AGENT_MAX + 1];
+    int i;
+
+    for (i = 0; i < DB_PARAMETERS_MAX && route->parameters[i] != 0; i++) {
+        switch (route->parameters[i]) {
+        case PARAMETER_BODY:
+            values[i] = body;
+            break;
+        case PARAMETER_USER_AGENT:
+            if (request->user_agent != NULL) {
+                copy_user_agent(request->user_agent, user_agent);
+                values[i] = user_agent;
+            }
+            break;
+        case PARAMETER_ADDRESS:
+            values[i] = request->remote_address;
+            break;
+        }
+    }
+    statement.parameter_count = i;
+    db_call(pool, token, &statement, values, route->hashes, &owner->result);
+}
+
+/* Answer without the database where that is possible; true where it was. */
+static bool
+respond_early(struct http_response *response, struct owner *owner,
+              const struct http_request *request, const struct route **route, const char **token)
+{
+    bool is_bearer = false;
+
+    *route = route_find(request->method, request->path, owner->allow, sizeof(owner->allow));
+    if (*route == NULL && owner->allow[0] == '\0') {
+        respond_error(response, owner, 404, "Not Found", NULL);
+        return true;
+    }
+    if (*route == NULL) {
+        response->allow = owner->allow;
+        respond_error(response, owner, 405, "Method Not Allowed", NULL);
+        return true;
+    }
+    if ((*route)->constant != NULL) {
+        buffer_text(&owner->body, (*route)->constant);
+        respond(response, 200, owner);
+        return true;
+    }
+    if ((*route)->access == ROUTE_BEARER) {
+        *token = bearer_token(request->authorization, &is_bearer);
+        if (*token == NULL) {
+            respond_unauthorized(response, owner, is_bearer);
+            return true;
+        }
+    }
+    *route = choose_body(*route, request);
+    if (*route == NULL) {
+        respond_error(response, owner, 415, "Unsupported Media Type", NULL);
+        return true;
+    }
+    return false;
+}
+
+static void
+handle(void *context, const struct http_request *request, struct http_response *response)
+{
+    struct owner *owner = calloc(1, sizeof(*owner));
+    struct buffer json = {0};
+    const struct route *route = NULL;
+    const char *token = NULL;
+    const char *body = request->body;
+
+    if (owner == NULL) {
+        *response = (struct http_response){.status = 503,
+                                           .body = out_of_memory,
+                                           .body_length = sizeof(out_of_memory) - 1,
+                                           .retry_after = RETRY_AFTER_SECONDS};
+        return;
+    }
+    response->owner = owner;
+    if (respond_early(response, owner, request, &route, &token))
+        return;
+    if (route->body == ROUTE_FORM) {
+        form_to_json(&json, request->body, request->body_length);
+        body = buffer_ok(&json) ? json.data : NULL;
+    } else if (memchr(body, '\0', request->body_length) != NULL) {
+        /* PostgreSQL would see the part before the NUL only; and no JSON text has one. */
+        problem_list(&owner->body, ": JSON decode error [json_invalid]");
+        respond(response, 422, owner);
+        return;
+    }
+    if (body == NULL)
+        respond_failure(response, owner, request, 503, NULL);
+    else {
+        call(context, request, route, token, body, owner);
+        respond_result(response, owner, request, route);
+    }
+    buffer_free(&json);
+}
+
+static void
+release(struct http_response *response)
+{
+    struct owner *owner = response->owner;
+
+    if (owner == NULL)
+        return;
+    db_result_free(&owner->result);
+    buffer_free(&owner->body);
+    free(owner);
+    response->owner = NULL;
+}
+
+struct http_handler
+api_handler(struct db_pool *pool)
+{
+    return (struct http_handler){.context = pool, .handle = handle, .release = release};
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * api.h: from a request to a call of the database, and back.
+ */
+#ifndef SHIM_API_H
+#define SHIM_API_H
+
+#include "db.h"
+#include "http.h"
+
+/* The handler to give to http_start; context is the pool. */
+struct http_handler api_handler(struct db_pool *pool);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * clock.h: deadlines, on the clock that nobody sets back.
+ */
+#ifndef SHIM_CLOCK_H
+#define SHIM_CLOCK_H
+
+#include <time.h>
+
+/* Milliseconds on CLOCK_MONOTONIC. */
+static inline long long
+clock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The same moment for pthread_cond_timedwait on a condition of that clock. */
+static inline struct timespec
+clock_timespec(long long milliseconds)
+{
+    return (struct timespec){.tv_sec = (time_t)(milliseconds / 1000),
+                             .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+}
+
+#endif

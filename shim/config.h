@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config.h: what the command was asked for: options and environment.
+ */
+#ifndef SHIM_CONFIG_H
+#define SHIM_CONFIG_H
+
+#include <stdbool.h>
+
+struct config {
+    const char *command;
+    const char *email; /* of create-admin */
+
+    /* Where to listen, and limits of HTTP. */
+    const char *host;
+    int port;
+    int threads;
+    int max_body;           /* bytes */
+    int request_timeout;    /* seconds for a request's head, for its body and for its answer */
+    int keep_alive_timeout; /* seconds that a connection may be idle */
+
+    /* The database. */
+    const char *database_url; /* NULL: libpq's own environment and defaults */
+    const char *database_host;
+    const char *database_port;
+    const char *database_name;
+    const char *database_user;
+    const char *database_password; /* only from the environment */
+    int pool_size;
+    int hash_slots;       /* password hashes at the same time */
+    int database_timeout; /* seconds for a call, the wait for a connection included */
+    bool prepare;         /* statements are prepared; off for pgbouncer before 1.21 */
+
+    /* init-db and drop-db. */
+    const char *shim_role;
+    const char *shim_password; /* only from the environment; NULL: none */
+    int access_token_minutes;  /* 0: leave the setting */
+    int refresh_token_days;    /* 0: leave the setting */
+    bool yes;
+};
+
+/* Read options and environment; prints what is wrong and exits with 2, or prints help and exits. */
+void config_read(struct config *config, int argc, char **argv);
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db.c: the pool, and the pipeline of a call.
+ *
+ * A connection is always in pipeline mode.  A call sends, before it reads anything, the
+ * authentication, the statement and one Sync: PostgreSQL runs both in one implicit transaction, so
+ * the identity that the first sets is the second's, and ends with it.  Statements are prepared at
+ * their first use, in the same round trip.
+ */
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "db.h"
+#include "db_connect.h"
+#include "log.h"
+
+#define AUTHENTICATE_ID 0
+static const struct db_statement authenticate_statement = {
+    AUTHENTICATE_ID, "SELECT auth.authenticate($1)::pg_catalog.text", 1};
+
+/* After a connection could not be made, the next is tried so many milliseconds later. */
+#define CONNECT_PAUSE 200
+
+struct connection {
+    PGconn *pg;        /* NULL: not connected */
+    uint64_t prepared; /* bit n: statement n is */
+};
+
+struct db_pool {
+    const struct config *config;
+    pthread_mutex_t mutex;
+    pthread_cond_t connection_free;
+    pthread_cond_t hash_free;
+    struct connection *connections;
+    struct connection **idle; /* a stack: the one used last is the warmest */
+    int idle_count;
+    int hash_slots;
+    long long connect_after; /* no attempt before this moment */
+};
+
+struct db_pool *
+db_pool_open(const struct config *config)
+{
+    struct db_pool *pool = calloc(1, sizeof(*pool));
+    size_t size = (size_t)config->pool_size;
+    pthread_condattr_t monotonic;
+    int i;
+
+    if (pool == NULL)
+        return NULL;
+    pool->config = config;
+    pool->connections = calloc(size, sizeof(*pool->connections));
+    pool->idle = calloc(size, sizeof(*pool->idle));
+    if (pool->connections == NULL || pool->idle == NULL) {
+        free(pool->connections);
+        free(pool->idle);
+        free(pool);
+        return NULL;
+    }
+    for (i = 0; i < config->pool_size; i++)
+        pool->idle[pool->idle_count++] = &pool->connections[i];
+    /* Hashing must leave a connection for everybody else. */
+    pool->hash_slots = config->hash_slots < config->pool_size ? config->hash_slots
+                       : config->pool_size > 1                ? config->pool_size - 1
+                                                              : 1;
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->connection_free, &monotonic);
+    pthread_cond_init(&pool->hash_free, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return pool;
+}
+
+/* Only when no call is under way any more. */
+void
+db_pool_close(struct db_pool *pool)
+{
+    int i;
+
+    for (i = 0; i < pool->config->pool_size; i++)
+        if (pool->connections[i].pg != NULL)
+            PQfinish(pool->connections[i].pg);
+    free(pool->connections);
+    free(pool->idle);
+    free(pool);
+}
+
+/* ---- Connections ------------------------------------------------------------------------ */
+
+static struct connection *
+take_connection(struct db_pool *pool, long long deadline)
+{
+    struct timespec until = clock_timespec(deadline);
+    struct connection *connection = NULL;
+
+    pthread_mutex_lock(&pool->mutex);
+    while (pool->idle_count == 0)
+        if (pthread_cond_timedwait(&pool->connection_free, &pool->mutex, &until) != 0)
+            break;
+    if (pool->idle_count > 0)
+        connection = pool->idle[--pool->idle_count];
+    pthread_mutex_unlock(&pool->mutex);
+    return connection;
+}
+
+static void
+give_connection(struct db_pool *pool, struct connection *connection)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->idle[pool->idle_count++] = connection;
+    pthread_cond_signal(&pool->connection_free);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static bool
+take_hash_slot(struct db_pool *pool, long long deadline)
+{
+    struct timespec until = clock_timespec(deadline);
+    bool taken;
+
+    pthread_mutex_lock(&pool->mutex);
+    while (pool->hash_slots == 0)
+        if (pthread_cond_timedwait(&pool->hash_free, &pool->mutex, &until) != 0)
+            break;
+    taken = pool->hash_slots > 0;
+    if (taken)
+        pool->hash_slots--;
+    pthread_mutex_unlock(&pool->mutex);
+    return taken;
+}
+
+static void
+give_hash_slot(struct db_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->hash_slots++;
+    pthread_cond_signal(&pool->hash_free);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void
+drop_connection(struct connection *connection)
+{
+    PQfinish(connection->pg);
+    *connection = (struct connection){0};
+}
+
+/* An idle connection that can be read has ended, or holds a notice; libpq finds out which. */
+static bool
+is_alive(struct connection *connection)
+{
+    struct pollfd idle = {.fd = PQsocket(connection->pg), .events = POLLIN};
+
+    if (PQstatus(connection->pg) != CONNECTION_OK ||
+        PQtransactionStatus(connection->pg) != PQTRANS_IDLE)
+        return false;
+    return poll(&idle, 1, 0) == 0 ||
+           (PQconsumeInput(connection->pg) && PQstatus(connection->pg) == CONNECTION_OK);
+}
+
+static bool
+may_connect(struct db_pool *pool)
+{
+    bool may;
+
+    pthread_mutex_lock(&pool->mutex);
+    may = clock_now() >= pool->connect_after;
+    pthread_mutex_unlock(&pool->mutex);
+    return may;
+}
+
+static bool
+make_ready(struct db_pool *pool, struct connection *connection, long long deadline)
+{
+    if (connection->pg != NULL) {
+        if (is_alive(connection))
+            return true;
+        drop_connection(connection);
+    }
+    if (!may_connect(pool))
+        return false;
+    connection->pg = db_connect(pool->config, NULL, deadline);
+    if (connection->pg != NULL && PQstatus(connection->pg) == CONNECTION_OK &&
+        PQsetnonblocking(connection->pg, 1) == 0 && PQenterPipelineMode(connection->pg))
+        return true;
+    log_line("no connection to the database: %s",
+             connection->pg != NULL ? PQerrorMessage(connection->pg) : "no answer in time");
+    drop_connection(connection);
+    pthread_mutex_lock(&pool->mutex);
+    pool->connect_after = clock_now() + CONNECT_PAUSE;
+    pthread_mutex_unlock(&pool->mutex);
+    return false;
+}
+
+/* ---- A call ----------------------------------------------------------------------------- */
+
+/* A call on its way: one entry for each result to come, the id of a statement to prepare or -1. */
+struct call {
+    struct connection *connection;
+    long long deadline;
+    bool timed_out;
+    int prepares[4];
+    int sent;
+    int received;
+};
+
+static bool
+send_statement(const struct db_pool *pool, struct call *call, const struct db_statement *statement,
+               const char *const *parameters)
+{
+    struct connection *connection = call->connection;
+    char name[16];
+
+    if (!pool->config->prepare) {
+        call->prepares[call->sent++] = -1;
+        return PQsendQueryParams(connection->pg, statement->sql, statement->parameter_count, NULL,
+                                 parameters, NULL, NULL, 0) == 1;
+    }
+    snprintf(name, sizeof(name), "s%d", statement->id);
+    if ((connection->prepared >> statement->id & 1) == 0) {
+        call->prepares[call->sent++] = statement->id;
+        if (PQsendPrepare(connection->pg, name, statement->sql, 0, NULL) != 1)
+            return false;
+    }
+    call->prepares[call->sent++] = -1;
+    return PQsendQueryPrepared(connection->pg, name, statement->parameter_count, parameters, NULL,
+                               NULL, 0) == 1;
+}
+
+/* The next result; NULL where it did not come in time or the connection is lost. */
+static PGresult *
+next_result(struct call *call)
+{
+    PGconn *pg = call->connection->pg;
+
+    for (;;) {
+        int unsent = PQflush(pg);
+        PGresult *result;
+
+        if (unsent < 0)
+            return NULL;
+        if (unsent > 0 || PQisBusy(pg)) {
+            if (!db_wait(pg, unsent > 0, call->deadline)) {
+                call->timed_out = PQsocket(pg) >= 0;
+                return NULL;
+            }
+            if (!PQconsumeInput(pg))
+                return NULL;
+            continue;
+        }
+        result = PQgetResult(pg);
+        if (result != NULL)
+            return result;
+        /* NULL separates the statements of a pipeline. */
+        if (PQstatus(pg) != CONNECTION_OK)
+            return NULL;
+    }
+}
+
+/* Keep of two results the one that the caller gets: the first error, else the last rows. */
+static PGresult *
+choose_result(PGresult *kept, PGresult *next)
+{
+    ExecStatusType status = PQresultStatus(next);
+
+    if ((kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) ||
+        (status != PGRES_TUPLES_OK && status != PGRES_FATAL_ERROR)) {
+        PQclear(next);
+        return kept;
+    }
+    PQclear(kept);
+    return next;
+}
+
+/* Note what a result says of the statement that was to be prepared there. */
+static void
+note_prepared(struct call *call, const PGresult *result)
+{
+    int id = call->received < call->sent ? call->prepares[call->received] : -1;
+
+    call->received++;
+    if (id >= 0 && PQresultStatus(result) == PGRES_COMMAND_OK)
+        call->connection->prepared |= UINT64_C(1) << id;
+}
+
+/*
+ * Read until the Sync's answer; the connection is good for another call then.  NULL where that
+ * answer did not come.
+ */
+static PGresult *
+read_results(struct call *call)
+{
+    PGresult *kept = NULL;
+    PGresult *next;
+
+    while ((next = next_result(call)) != NULL) {
+        if (PQresultStatus(next) == PGRES_PIPELINE_SYNC) {
+            PQclear(next);
+            return kept;
+        }
+        note_prepared(call, next);
+        kept = choose_result(kept, next);
+    }
+    PQclear(kept);
+    return NULL;
+}
+
+static void
+fill_result(struct db_result *result, PGresult *pg)
+{
+    result->owner = pg;
+    if (PQresultStatus(pg) == PGRES_FATAL_ERROR) {
+        const char *sqlstate = PQresultErrorField(pg, PG_DIAG_SQLSTATE);
+
+        result->outcome = sqlstate != NULL ? DB_ERROR : DB_UNAVAILABLE;
+        result->sqlstate = sqlstate;
+        result->message = PQresultErrorField(pg, PG_DIAG_MESSAGE_PRIMARY);
+        result->detail = PQresultErrorField(pg, PG_DIAG_MESSAGE_DETAIL);
+        result->column = PQresultErrorField(pg, PG_DIAG_COLUMN_NAME);
+        return;
+    }
+    result->outcome = DB_DONE;
+    result->is_null = PQntuples(pg) == 0 || PQgetisnull(pg, 0, 0);
+    if (!result->is_null) {
+        result->value = PQgetvalue(pg, 0, 0);
+        result->length = (size_t)PQgetlength(pg, 0, 0);
+    }
+}
+
+static void
+run_call(const struct db_pool *pool, struct call *call, const char *token,
+         const struct db_statement *statement, const char *const *parameters,
+         struct db_result *result)
+{
+    PGconn *pg = call->connection->pg;
+    PGresult *answer = NULL;
+
+    if ((token == NULL || send_statement(pool, call, &authenticate_statement, &token)) &&
+        send_statement(pool, call, statement, parameters) && PQpipelineSync(pg))
+        answer = read_results(call);
+    if (answer != NULL)
+        fill_result(result, answer);
+    else
+        result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
+    if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
+        PQtransactionStatus(pg) != PQTRANS_IDLE)
+        drop_connection(call->connection);
+}
+
+void
+db_call(struct db_pool *pool, const char *token, const struct db_statement *statement,
+        const char *const *parameters, bool hashes, struct db_result *result)
+{
+    long long timeout = (long long)pool->config->database_timeout * 1000;
+    long long deadline = clock_now() + timeout;
+    long long wait_until = clock_now() + timeout / 3;
+    struct connection *connection;
+
+    *result = (struct db_result){.outcome = DB_BUSY};
+    if (hashes && !take_hash_slot(pool, wait_until))
+        return;
+    connection = take_connection(pool, wait_until);
+    if (connection != NULL) {
+        if (make_ready(pool, connection, deadline))
+            run_call(pool, &(struct call){.connection = connection, .deadline = deadline}, token,
+                     statement, parameters, result);
+        else
+            result->outcome = DB_UNAVAILABLE;
+        give_connection(pool, connection);
+    }
+    if (hashes)
+        give_hash_slot(pool);
+}
+
+void
+db_result_free(struct db_result *result)
+{
+    PQclear(result->owner);
+    result->owner = NULL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db.h: calls to the database, through a pool of connections that has nothing to do with the
+ * number of threads.
+ */
+#ifndef SHIM_DB_H
+#define SHIM_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config.h"
+
+#define DB_PARAMETERS_MAX 8
+#define DB_STATEMENTS_MAX 64
+
+struct db_pool;
+
+/* A statement of one row and one column, text; id is its own, from 1 to DB_STATEMENTS_MAX - 1. */
+struct db_statement {
+    int id;
+    const char *sql;
+    int parameter_count;
+};
+
+enum db_outcome {
+    DB_DONE,        /* value, or is_null for no row or NULL */
+    DB_ERROR,       /* sqlstate and the rest */
+    DB_BUSY,        /* no connection, or no place to hash, came free in time */
+    DB_TIMED_OUT,   /* no answer in time; whether it was carried out is unknown */
+    DB_UNAVAILABLE, /* no connection, or it was lost */
+};
+
+struct db_result {
+    enum db_outcome outcome;
+    bool is_null;
+    const char *value;
+    size_t length;
+    const char *sqlstate; /* of DB_ERROR; never NULL there */
+    const char *message;  /* these three may be NULL */
+    const char *detail;
+    const char *column;
+    void *owner; /* what the texts live in */
+};
+
+/* NULL: out of memory.  Connections are made when they are needed. */
+struct db_pool *db_pool_open(const struct config *config);
+void db_pool_close(struct db_pool *pool);
+
+/*
+ * Run a statement, in one transaction with auth.authenticate(token) before it where a token is
+ * given, in one round trip.  hashes: it computes a password's hash, so it waits for one of the
+ * places for that.  Always fills the result; free it with db_result_free.
+ */
+void db_call(struct db_pool *pool, const char *token, const struct db_statement *statement,
+             const char *const *parameters, bool hashes, struct db_result *result);
+void db_result_free(struct db_result *result);
+
+#endif

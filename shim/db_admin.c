@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db_admin.c: see db_admin.h.
+ */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "db_admin.h"
+#include "db_connect.h"
+
+#define CONNECT_SECONDS 30
+#define COMMAND_PARAMETERS_MAX 4
+
+struct db_admin {
+    PGconn *pg;
+};
+
+/* The first line of a message of libpq's, for one line of ours. */
+static void
+complain(const char *what, const char *message)
+{
+    fprintf(stderr, "auth-service: %s: %.*s\n", what, (int)strcspn(message, "\n"), message);
+}
+
+/* "installing required extension ..." is no news to who asked for it. */
+static void
+ignore_notice(void *nothing, const char *message)
+{
+    (void)nothing;
+    (void)message;
+}
+
+struct db_admin *
+db_admin_open(const struct config *config, const char *database)
+{
+    struct db_admin *admin = calloc(1, sizeof(*admin));
+
+    if (admin == NULL)
+        return NULL;
+    admin->pg = db_connect(config, database, clock_now() + CONNECT_SECONDS * 1000);
+    if (admin->pg == NULL || PQstatus(admin->pg) != CONNECTION_OK) {
+        complain("cannot connect", admin->pg ? PQerrorMessage(admin->pg) : "no answer in time");
+        db_admin_close(admin);
+        return NULL;
+    }
+    PQsetNoticeProcessor(admin->pg, ignore_notice, NULL);
+    return admin;
+}
+
+void
+db_admin_close(struct db_admin *admin)
+{
+    PQfinish(admin->pg);
+    free(admin);
+}
+
+const char *
+db_admin_database(const struct db_admin *admin)
+{
+    return PQdb(admin->pg);
+}
+
+char *
+db_admin_value(struct db_admin *admin, const char *sql, int count, const char *const *parameters)
+{
+    PGresult *result =
+        PQexecParams(admin->pg, sql, count, NULL, parameters, NULL, NULL, /* text */ 0);
+    ExecStatusType status = PQresultStatus(result);
+    char *value = NULL;
+
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        value = strdup(PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
+    else {
+        const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+        const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+
+        complain("error", message ? message : PQerrorMessage(admin->pg));
+        if (detail != NULL)
+            fprintf(stderr, "%s\n", detail);
+        if (hint != NULL)
+            fprintf(stderr, "%s\n", hint);
+    }
+    PQclear(result);
+    return value;
+}
+
+bool
+db_admin_command(struct db_admin *admin, const char *format, int count,
+                 const char *const *parameters)
+{
+    static const char *const selects[] = {
+        "SELECT pg_catalog.format($1::text)", "SELECT pg_catalog.format($1::text, $2::text)",
+        "SELECT pg_catalog.format($1::text, $2::text, $3::text)",
+        "SELECT pg_catalog.format($1::text, $2::text, $3::text, $4::text)"};
+    const char *values[COMMAND_PARAMETERS_MAX] = {format};
+    char *command;
+    char *value;
+    int i;
+
+    for (i = 0; i < count && i + 1 < COMMAND_PARAMETERS_MAX; i++)
+        values[i + 1] = parameters[i];
+    command = db_admin_value(admin, selects[i], i + 1, values);
+    if (command == NULL)
+        return false;
+    value = db_admin_value(admin, command, 0, NULL);
+    free(command);
+    if (value == NULL)
+        return false;
+    free(value);
+    return true;
+}
+
+bool
+db_admin_set_password(struct db_admin *admin, const char *role, const char *password)
+{
+    char *verifier = PQencryptPasswordConn(admin->pg, password, role, "scram-sha-256");
+    bool done = false;
+
+    if (verifier == NULL)
+        complain("error", PQerrorMessage(admin->pg));
+    else
+        done = db_admin_command(admin, "ALTER ROLE %I PASSWORD %L", 2,
+                                (const char *const[]){role, verifier});
+    PQfreemem(verifier);
+    return done;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db_admin.h: the statements of the commands: one connection, one thing after the other.
+ */
+#ifndef SHIM_DB_ADMIN_H
+#define SHIM_DB_ADMIN_H
+
+#include <stdbool.h>
+
+#include "config.h"
+
+struct db_admin;
+
+/* Connect to a database, or the configured one for NULL; on failure a line, and NULL. */
+struct db_admin *db_admin_open(const struct config *config, const char *database);
+void db_admin_close(struct db_admin *admin);
+
+/* The database that the connection is to. */
+const char *db_admin_database(const struct db_admin *admin);
+
+/*
+ * Run a statement with text parameters; its first value in new memory, "" for none.  On failure a
+ * line with the server's message, and NULL.
+ */
+char *db_admin_value(struct db_admin *admin, const char *sql, int count,
+                     const char *const *parameters);
+
+/*
+ * Run the command that PostgreSQL's own format() makes of this: %I is quoted as a name, %L as a
+ * literal.  False on failure, after a line.
+ */
+bool db_admin_command(struct db_admin *admin, const char *format, int count,
+                      const char *const *parameters);
+
+/* Give a role a password; it is hashed here, so the server and its log never see it. */
+bool db_admin_set_password(struct db_admin *admin, const char *role, const char *password);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db_connect.h: how every connection is made; for the db_*.c files.
+ */
+#ifndef SHIM_DB_CONNECT_H
+#define SHIM_DB_CONNECT_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "config.h"
+
+/*
+ * Connect within the deadline (clock.h); the result is never NULL but out of memory, and bad
+ * where PQstatus says so.  database: instead of the configured one, or NULL.
+ */
+PGconn *db_connect(const struct config *config, const char *database, long long deadline);
+
+/* Wait until the socket can be read, or written where asked; false at the deadline. */
+bool db_wait(PGconn *connection, bool for_write, long long deadline);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * framing.h: whether civetweb and we agree with the client on where a request ends.
+ */
+#ifndef SHIM_FRAMING_H
+#define SHIM_FRAMING_H
+
+struct mg_request_info;
+
+/* NULL where the framing is whole; else what is wrong with it, for the client. */
+const char *framing_problem(const struct mg_request_info *request);
+
+#endif

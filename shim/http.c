@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * http.c: the only file that speaks to civetweb.
+ *
+ * Every request ends in begin_request: nothing is ever left to civetweb's own handling of files,
+ * CGI, WebSocket or CORS.  A connection is kept only after a request whose framing was proved.
+ */
+#include <civetweb.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "buffer.h"
+#include "clock.h"
+#include "deadline.h"
+#include "framing.h"
+#include "http.h"
+#include "log.h"
+#include "status.h"
+
+/* After an answer that does not wait for the body, so much of it is still taken in, for so long:
+ * closing a socket with unread bytes could take the answer away from the client. */
+#define DRAIN_BYTES (8 * 1024 * 1024)
+#define DRAIN_MILLISECONDS 2000
+
+struct http_server {
+    struct mg_context *civetweb;
+    const struct config *config;
+    struct http_handler handler;
+    atomic_int under_way;
+    atomic_bool draining;
+};
+
+/* ---- Writing ---------------------------------------------------------------------------- */
+
+static void
+add_date(struct buffer *head)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    char date[32];
+
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    buffer_format(head, "Date: %s\r\n", date);
+}
+
+static void
+write_response(struct http_server *server, struct mg_connection *connection, const char *id,
+               const struct http_response *response, bool is_head)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    struct buffer out = {0};
+    struct deadline deadline;
+
+    buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
+    add_date(&out);
+    if (response->status != 204)
+        buffer_format(&out,
+                      "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
+                      response->body_length);
+    buffer_format(&out,
+                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                  "X-Request-ID: %s\r\nConnection: %s\r\n",
+                  id, response->close ? "close" : "keep-alive");
+    if (response->allow != NULL)
+        buffer_format(&out, "Allow: %s\r\n", response->allow);
+    if (response->www_authenticate != NULL)
+        buffer_format(&out, "WWW-Authenticate: %s\r\n", response->www_authenticate);
+    if (response->retry_after > 0)
+        buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
+    buffer_text(&out, "\r\n");
+    if (!is_head && response->status != 204)
+        buffer_add(&out, response->body, response->body_length);
+    if (response->close)
+        mg_disable_connection_keep_alive(connection);
+
+    deadline_begin(&deadline, info->remote_addr, info->remote_port,
+                   (long long)server->config->request_timeout * 1000);
+    if (!buffer_ok(&out) || mg_write(connection, out.data, out.length) != (int)out.length)
+        mg_disable_connection_keep_alive(connection);
+    deadline_end(&deadline);
+    buffer_free(&out);
+}
+
+/* An answer of this layer's own, after which the connection is closed. */
+static void
+write_error(struct http_server *server, struct mg_connection *connection, const char *id,
+            int status, const char *detail)
+{
+    struct buffer body = {0};
+    struct http_response response = {.status = status, .close = true};
+
+    buffer_text(&body, "{\"detail\":");
+    buffer_json_string(&body, detail, strlen(detail));
+    buffer_text(&body, "}");
+    if (buffer_ok(&body)) {
+        response.body = body.data;
+        response.body_length = body.length;
+        write_response(server, connection, id, &response, false);
+    }
+    buffer_free(&body);
+}
+
+/* ---- Reading ---------------------------------------------------------------------------- */
+
+/* The client's request id where it is a harmless one, else a new one. */
+static void
+choose_id(const char *given, char *id)
+{
+    unsigned char random[16];
+    size_t i;
+
+    if (given != NULL && given[0] != '\0' && strlen(given) <= HTTP_REQUEST_ID_MAX &&
+        given[strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")] ==
+            '\0') {
+        strcpy(id, given);
+        return;
+    }
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        memset(random, 0, sizeof(random));
+    for (i = 0; i < sizeof(random); i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
+}
+
+/* As civetweb itself decides it; our answer must say the same. */
+static bool
+client_keeps_alive(const struct mg_connection *connection, const struct mg_request_info *info)
+{
+    const char *header = mg_get_header(connection, "Connection");
+
+    if (mg_get_header(connection, "Upgrade") != NULL)
+        return false;
+    if (header != NULL)
+        return strcasecmp(header, "keep-alive") == 0;
+    return strcmp(info->http_version, "1.1") == 0;
+}
+
+/*
+ * Read a body of this length into new memory, with a NUL behind it.  NULL, and a status, where it
+ * did not come: 408 in time, 400 at all, 503 out of memory.
+ */
+static char *
+read_body(struct http_server *server, struct mg_connection *connection, size_t length, int *status)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    char *body = malloc(length + 1);
+    struct deadline deadline;
+    size_t got = 0;
+    bool late;
+
+    if (body == NULL) {
+        *status = 503;
+        return NULL;
+    }
+    deadline_begin(&deadline, info->remote_addr, info->remote_port,
+                   (long long)server->config->request_timeout * 1000);
+    while (got < length) {
+        int n = mg_read(connection, body + got, length - got);
+
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    late = deadline_end(&deadline);
+    if (got < length) {
+        *status = late ? 408 : 400;
+        free(body);
+        return NULL;
+    }
+    body[length] = '\0';
+    return body;
+}
+
+/* Take in what the client still sends of a body that nobody wants. */
+static void
+drain(struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    char scratch[4096];
+    size_t got = 0;
+    struct deadline deadline;
+
+    deadline_begin(&deadline, info->remote_addr, info->remote_port, DRAIN_MILLISECONDS);
+    while (got < DRAIN_BYTES) {
+        int n = mg_read(connection, scratch, sizeof(scratch));
+
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    deadline_end(&deadline);
+}
+
+/* RFC 9110, 10.1.1.  False: an expectation that we do not meet. */
+static bool
+meet_expectation(struct mg_connection *connection)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const char *expect = mg_get_header(connection, "Expect");
+
+    if (expect == NULL)
+        return true;
+    if (strcasecmp(expect, "100-continue") != 0)
+        return false;
+    return mg_write(connection, go_on, sizeof(go_on) - 1) > 0;
+}
+
+/* ---- A request -------------------------------------------------------------------------- */
+
+static void
+handle(struct http_server *server, struct mg_connection *connection,
+       const struct mg_request_info *info, struct http_request *request)
+{
+    struct http_response response = {0};
+
+    request->authorization = mg_get_header(connection, "Authorization");
+    request->content_type = mg_get_header(connection, "Content-Type");
+    request->content_encoding = mg_get_header(connection, "Content-Encoding");
+    request->user_agent = mg_get_header(connection, "User-Agent");
+    request->remote_address = info->remote_addr;
+    server->handler.handle(server->handler.context, request, &response);
+    if (!client_keeps_alive(connection, info) || atomic_load(&server->draining))
+        response.close = true;
+    write_response(server, connection, request->id, &response,
+                   strcmp(request->method, "HEAD") == 0);
+    server->handler.release(&response);
+}
+
+static void
+serve(struct http_server *server, struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    const char *problem = framing_problem(info);
+    struct http_request request = {.method = info->request_method,
+                                   .path = info->local_uri_raw,
+                                   .query = info->query_string,
+                                   .body = ""};
+    char *body = NULL;
+    int status = 200;
+
+    choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
+    if (problem != NULL) {
+        write_error(server, connection, request.id, 400, problem);
+        return;
+    }
+    if (info->content_length > server->config->max_body) {
+        write_error(server, connection, request.id, 413, "Request body is too large");
+        drain(connection);
+        return;
+    }
+    if (!meet_expectation(connection)) {
+        write_error(server, connection, request.id, 417, "Expectation Failed");
+        return;
+    }
+    if (info->content_length > 0) {
+        request.body_length = (size_t)info->content_length;
+        body = read_body(server, connection, request.body_length, &status);
+        if (body == NULL) {
+            write_error(server, connection, request.id, status, status_text(status));
+            return;
+        }
+        request.body = body;
+    }
+    handle(server, connection, info, &request);
+    free(body);
+}
+
+/* ---- civetweb's callbacks --------------------------------------------------------------- */
+
+static int
+begin_request(struct mg_connection *connection)
+{
+    struct http_server *server = mg_get_user_data(mg_get_context(connection));
+
+    atomic_fetch_add(&server->under_way, 1);
+    serve(server, connection);
+    atomic_fetch_sub(&server->under_way, 1);
+    return 200; /* handled, whatever the status was: civetweb only wants to log it */
+}
+
+/* What civetweb refuses before there is a request. */
+static int
+http_error(struct mg_connection *connection, int status, const char *message)
+{
+    struct http_server *server = mg_get_user_data(mg_get_context(connection));
+    char id[HTTP_REQUEST_ID_MAX + 1];
+
+    (void)message;
+    if (status == 413)
+        status = 431; /* it means the head */
+    else if (status == 411)
+        status = 400; /* it means a Content-Length that is no number */
+    choose_id(NULL, id);
+    write_error(server, connection, id, status, status_text(status));
+    return 0;
+}
+
+static int
+log_message(const struct mg_connection *connection, const char *message)
+{
+    (void)connection;
+    log_line("civetweb: %s", message);
+    return 1;
+}
+
+struct http_server *
+http_start(const struct config *config, const struct http_handler *handler)
+{
+    struct http_server *server = calloc(1, sizeof(*server));
+    char listen_on[128];
+    char threads[16];
+    char request_timeout[16];
+    char keep_alive_timeout[16];
+    const char *options[] = {"listening_ports", listen_on,
+                             "num_threads", threads,
+                             "request_timeout_ms", request_timeout,
+                             "keep_alive_timeout_ms", keep_alive_timeout,
+                             "enable_keep_alive", "yes",
+                             "tcp_nodelay", "1",
+                             "connection_queue", "1024",
+                             "listen_backlog", "1024",
+                             "decode_url", "no",
+                             "enable_auth_domain_check", "no",
+                             "enable_directory_listing", "no",
+                             "access_control_allow_origin", "",
+                             "access_control_allow_methods", "",
+                             "access_control_allow_headers", "",
+                             NULL};
+    struct mg_callbacks callbacks = {
+        .begin_request = begin_request, .http_error = http_error, .log_message = log_message};
+
+    if (server == NULL)
+        return NULL;
+    server->config = config;
+    server->handler = *handler;
+    snprintf(listen_on, sizeof(listen_on), strchr(config->host, ':') ? "[%s]:%d" : "%s:%d",
+             config->host, config->port);
+    snprintf(threads, sizeof(threads), "%d", config->threads);
+    snprintf(request_timeout, sizeof(request_timeout), "%d", config->request_timeout * 1000);
+    snprintf(keep_alive_timeout, sizeof(keep_alive_timeout), "%d",
+             config->keep_alive_timeout * 1000);
+    mg_init_library(MG_FEATURES_DEFAULT);
+    server->civetweb = mg_start(&callbacks, server, options);
+    if (server->civetweb == NULL) {
+        free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void
+http_stop(struct http_server *server, long long grace)
+{
+    long long until = clock_now() + grace;
+
+    atomic_store(&server->draining, true);
+    while (atomic_load(&server->under_way) > 0 && clock_now() < until)
+        usleep(10000);
+    mg_stop(server->civetweb);
+    mg_exit_library();
+    free(server);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * http.h: the HTTP server: what of civetweb the rest of the shim sees.
+ */
+#ifndef SHIM_HTTP_H
+#define SHIM_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config.h"
+
+#define HTTP_REQUEST_ID_MAX 64
+
+/* A request, whole: its framing is proved and its body is here. */
+struct http_request {
+    const char *method;
+    const char *path;  /* as sent, up to '?'; never decoded */
+    const char *query; /* behind the '?', or NULL */
+    const char *authorization;
+    const char *content_type;
+    const char *content_encoding;
+    const char *user_agent;
+    const char *remote_address;
+    const char *body; /* NUL-terminated, "" where there is none */
+    size_t body_length;
+    char id[HTTP_REQUEST_ID_MAX + 1];
+};
+
+/* An answer.  Texts live until the handler's release is called. */
+struct http_response {
+    int status;
+    const char *body; /* JSON */
+    size_t body_length;
+    const char *allow;            /* value of Allow, or NULL */
+    const char *www_authenticate; /* value of WWW-Authenticate, or NULL */
+    int retry_after;              /* seconds, or 0 */
+    bool close;                   /* the connection cannot be used further */
+    void *owner;                  /* for the handler's release */
+};
+
+struct http_handler {
+    void *context;
+    void (*handle)(void *context, const struct http_request *request,
+                   struct http_response *response);
+    void (*release)(struct http_response *response);
+};
+
+struct http_server;
+
+/* Start to serve; NULL, with a line on standard error, where that cannot be done. */
+struct http_server *http_start(const struct config *config, const struct http_handler *handler);
+
+/* Let the requests under way end, for so many milliseconds at most, then stop. */
+void http_stop(struct http_server *server, long long grace);
+
+#endif
