@@ -114,13 +114,17 @@ IdentityInit(void)
         IdentityCheck, IdentityAssign, /* show hook */ NULL);
 }
 
+/*
+ * The source must be PGC_S_SESSION: a lower one, PGC_S_OVERRIDE too, would set the value to reset to
+ * as well, and the identity would outlive the transaction.
+ */
 static void
 SetSetting(const char *value)
 {
     setting_identity = true;
     PG_TRY();
     {
-        set_config_option(IDENTITY_SETTING, value, PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_LOCAL,
+        set_config_option(IDENTITY_SETTING, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
                           /* changeVal */ true, /* elevel: default */ 0, /* is_reload */ false);
     }
     PG_FINALLY();

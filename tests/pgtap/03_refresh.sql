@@ -1,0 +1,74 @@
+-- refresh: rotation, forgiveness for 10 seconds, and the end of a session whose token was reused.
+\ir ../setup.sql
+SELECT plan(48);
+
+SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
+SELECT refresh_token AS r0, access_token AS a0 FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT refresh_token AS other FROM auth.login('ann@example.com', 'Secret123') \gset
+
+SELECT refresh_token AS r1, access_token AS a1, token_type, expires_in FROM auth.refresh(:'r0') \gset
+SELECT isnt(:'r1'::text, :'r0'::text, 'rotation: a new refresh token');
+SELECT isnt(:'a1'::text, :'a0'::text, 'rotation: a new access token');
+SELECT is(:'token_type'::text || :expires_in, 'bearer900', 'rotation: the pair is whole');
+SELECT is(auth.authenticate(:'a1'), :ann::bigint, 'rotation: the new access token works');
+SELECT is(auth.authenticate(:'a0'), :ann::bigint, 'rotation: the old one until it expires');
+SELECT is(refresh_token, :'r1'::text, 'grace: the one before gives the same successor')
+    FROM auth.refresh(:'r0');
+SELECT is(refresh_token, :'r1'::text, 'grace: again') FROM auth.refresh(:'r0');
+SELECT is(refresh_counter, 1::bigint, 'grace: one step of the counter') FROM auth.sessions
+    ORDER BY last_used_at DESC LIMIT 1;
+SELECT refresh_token AS r2 FROM auth.refresh(:'r1') \gset
+SELECT isnt(:'r2'::text, :'r1'::text, 'rotation: goes on');
+
+-- Reuse.
+SELECT is(auth.refresh(:'r0'), NULL, 'reuse: two behind');
+SELECT is(auth.refresh(:'r2'), NULL, 'reuse: ends the session');
+SELECT is(auth.verify_token(:'a1'), NULL, 'reuse: its access tokens too');
+SELECT isnt(auth.refresh(:'other'), NULL, 'reuse: not the user''s other sessions');
+SELECT refresh_token AS s0 FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT refresh_token AS s1 FROM auth.refresh(:'s0') \gset
+UPDATE auth.sessions SET last_used_at = last_used_at - interval '11 seconds';
+SELECT is(auth.refresh(:'s0'), NULL, 'reuse: one behind, after the grace interval');
+SELECT is(auth.refresh(:'s1'), NULL, 'reuse: ends the session');
+
+-- What is no refresh token.
+SELECT refresh_token AS t, access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT is(auth.refresh(token), NULL, 'refused: ' || coalesce(left(token, 12), 'NULL') || ' …') FROM unnest(ARRAY[
+    NULL, '', ' ', 'x', repeat('A', 66), repeat('x', 1000000), :'t' || '=', :'t' || 'A', ' ' || :'t',
+    left(:'t', 65), :'t' || E'\n', :'a', translate(:'t', '-_', '+/') || '=', 'B' || substr(:'t', 2),
+    overlay(:'t' placing 'x' from 40), reverse(:'t')]) token;
+SELECT is(bool_or(auth.refresh(overlay(:'t' placing c from i)) IS NOT NULL), false,
+          'refused: any character replaced, at ' || i)
+    FROM generate_series(1, 66, 13) i, unnest(ARRAY['A', 'B', 'Q', '_']) c
+    WHERE substr(:'t', i, 1) <> c GROUP BY i ORDER BY i;
+SELECT isnt(auth.refresh(:'t'), NULL, 'and none of that has hurt the session');
+
+-- Limits.
+SELECT refresh_token AS t, access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset
+UPDATE auth.sessions SET expires_at = now();
+SELECT is(auth.verify_token(:'a'), NULL, 'lifetime: the access token is refused');
+SELECT is(auth.refresh(:'t'), NULL, 'lifetime: the refresh token too');
+SELECT refresh_token AS t FROM auth.login('ann@example.com', 'Secret123') \gset
+UPDATE auth.sessions SET last_used_at = now() - interval '8 days';
+SELECT is(auth.refresh(:'t'), NULL, 'idle: the refresh token is refused');
+SELECT refresh_token AS t FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT expires_at AS expires FROM auth.sessions WHERE expires_at > now() ORDER BY created_at DESC LIMIT 1 \gset
+SELECT isnt(auth.refresh(:'t'), NULL, 'lifetime: a refresh');
+SELECT is(max(expires_at), :'expires', 'lifetime: does not prolong the session') FROM auth.sessions;
+
+-- Blocked and deleted.
+SELECT refresh_token AS t FROM auth.login('ann@example.com', 'Secret123') \gset
+UPDATE auth.users SET blocked_at = now();
+SELECT is(auth.refresh(:'t'), NULL, 'blocked: refused');
+UPDATE auth.users SET blocked_at = NULL, deleted_at = now();
+SELECT is(auth.refresh(:'t'), NULL, 'deleted: refused');
+UPDATE auth.users SET deleted_at = NULL;
+
+-- Without rotation one token serves for the session's life.
+SET auth_service.refresh_token_rotation = off;
+SELECT refresh_token AS t FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT is(refresh_token, :'t'::text, 'rotation off: the same token') FROM auth.refresh(:'t');
+UPDATE auth.sessions SET last_used_at = last_used_at - interval '1 hour';
+SELECT is(refresh_token, :'t'::text, 'rotation off: also later') FROM auth.refresh(:'t');
+SELECT ok(max(last_used_at) > now() - interval '1 minute', 'rotation off: the use is noted') FROM auth.sessions;
+SELECT finish();
