@@ -93,6 +93,19 @@ make_extension(struct db_admin *admin)
 }
 
 static bool
+allow_api(struct db_admin *admin, const char *role)
+{
+    char *value = db_admin_value(
+        admin, "SELECT auth.allow_api(pg_catalog.quote_ident($1)::pg_catalog.regrole)", 1,
+        VALUES(role));
+
+    if (value == NULL)
+        return false;
+    free(value);
+    return true;
+}
+
+static bool
 make_role(struct db_admin *admin, const struct config *config, const char *database)
 {
     const char *role = config->shim_role;
@@ -113,7 +126,7 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
                                     VALUES(database, role));
     for (i = 0; done && i < sizeof(role_settings) / sizeof(role_settings[0]); i++)
         done = db_admin_command(admin, role_settings[i], 2, VALUES(role, database));
-    return done && db_admin_command(admin, "SELECT auth.allow_api(%L)", 1, VALUES(role));
+    return done && allow_api(admin, role);
 }
 
 static bool

@@ -26,6 +26,9 @@ static const struct db_statement authenticate_statement = {
 /* After a connection could not be made, the next is tried so many milliseconds later. */
 #define CONNECT_PAUSE 200
 
+/* More input than this on an idle connection, and it is given up. */
+#define IDLE_READS_MAX 8
+
 struct connection {
     PGconn *pg;        /* NULL: not connected */
     uint64_t prepared; /* bit n: statement n is */
@@ -151,17 +154,24 @@ drop_connection(struct connection *connection)
     *connection = (struct connection){0};
 }
 
-/* An idle connection that can be read has ended, or holds a notice; libpq finds out which. */
+/*
+ * Whether an idle connection is still one.  One that can be read has ended, or holds a notice; and a
+ * server that shuts down says so first: libpq sees the end only when it reads again.
+ */
 static bool
 is_alive(struct connection *connection)
 {
     struct pollfd idle = {.fd = PQsocket(connection->pg), .events = POLLIN};
+    int reads;
 
     if (PQstatus(connection->pg) != CONNECTION_OK ||
         PQtransactionStatus(connection->pg) != PQTRANS_IDLE)
         return false;
-    return poll(&idle, 1, 0) == 0 ||
-           (PQconsumeInput(connection->pg) && PQstatus(connection->pg) == CONNECTION_OK);
+    for (reads = 0; poll(&idle, 1, 0) != 0; reads++)
+        if (reads == IDLE_READS_MAX || !PQconsumeInput(connection->pg) ||
+            PQstatus(connection->pg) != CONNECTION_OK)
+            return false;
+    return true;
 }
 
 static bool

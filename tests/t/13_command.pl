@@ -1,0 +1,84 @@
+# The command: help, options, environment, and what init-db, create-admin and drop-db do.
+use strict;
+use warnings;
+use AuthService;
+use Test::More;
+
+my $s = AuthService->new('command');
+
+# Runs the command with more environment.
+sub run_with { my ($environment, @arguments) = @_; local %ENV = (%ENV, %$environment); return $s->command(@arguments) }
+
+my ($status, $out, $err) = $s->command('--version');
+is("$status $out", "0 auth-service 1.0\n", '--version');
+($status, $out, $err) = $s->command('--help');
+is("$status$err", '0', '--help');
+like($out, qr/--$_/, "--help: lists --$_") foreach qw(host port threads max-body database-url pool-size hash-slots yes);
+like($out, qr/\b$_\b/, "--help: lists $_")
+  foreach qw(POSTGRES_HOST POSTGRES_PORT POSTGRES_DB POSTGRES_USER POSTGRES_PASSWORD ACCESS_TOKEN_EXPIRE_MINUTES REFRESH_TOKEN_EXPIRE_DAYS AUTH_SERVICE_PORT);
+unlike($out, qr/--[a-z-]*password/, '--help: no option takes a password');
+
+foreach (
+    [ [], 2, qr/a command is missing/ ], [ ['dance'], 2, qr/unknown command "dance"/ ], [ [ 'serve', '--nope' ], 2, qr/unknown option --nope/ ],
+    [ [ 'serve', '--port' ], 2, qr/option --port needs a value/ ], [ [ 'serve', '--port=x' ], 2, qr/port takes a number from 1 to 65535, not "x"/ ],
+    [ [ 'serve', '--port=0' ], 2, qr/port takes/ ], [ [ 'serve', '--port=65536' ], 2, qr/port takes/ ], [ [ 'serve', '--port=' ], 2, qr/port takes/ ],
+    [ [ 'drop-db', '--yes=no' ], 2, qr/option --yes=no takes no value/ ], [ [ 'serve', 'more' ], 2, qr/unexpected argument "more"/ ], [ ['create-admin'], 2, qr/create-admin needs an e-mail/ ],
+    [ [ 'serve', '--host=nowhere.invalid' ], 1, qr/cannot listen on nowhere.invalid:8000/ ],
+    [ [ 'init-db', '--database-host=/nonexistent' ], 1, qr/cannot connect: connection to server on socket/ ])
+{
+    my ($arguments, $wanted, $message) = @$_;
+    ($status, $out, $err) = $s->command(@$arguments);
+    is("$status$out", $wanted, "'@$arguments': status $wanted, nothing on standard output");
+    like($err, qr/^auth-service: $message.*\n\z/, "'@$arguments': one line") or diag $err;
+}
+
+# init-db makes what is missing, and can be run again.
+($status, $out, $err) = $s->command('init-db');
+is("$status$err", '0', 'init-db') or diag $err;
+is($out, "made database auth_service\nmade extension auth_service\nmade role auth_service_shim\n", 'init-db: says what it made');
+($status, $out, $err) = $s->command('init-db');
+is("$status$out$err", '0', 'init-db again: nothing to do');
+is($s->sql("SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'auth_service_shim'"),
+    't|f|f|f|f|f', 'init-db: a role with no powers');
+is($s->sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'auth'::regnamespace AND relkind = 'r' AND has_table_privilege('auth_service_shim', oid, 'SELECT,INSERT,UPDATE,DELETE')"),
+    0, 'init-db: that reads no table');
+is($s->sql("SELECT current_setting('x', true) IS NULL, auth.uid() IS NULL", 'auth_service_shim'), 't|t', 'init-db: but may call the API');
+my $settings = $s->sql("SELECT array_to_string(setconfig, ';') FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole WHERE rolname = 'auth_service_shim'");
+like($settings, qr/\Q$_\E/, "init-db: $_ for that role")
+  foreach 'log_parameter_max_length=0', 'log_parameter_max_length_on_error=0', 'statement_timeout=', 'search_path=pg_catalog', 'TimeZone=UTC';
+
+# The environment of the service before us, and names that need quotes.
+($status, $out, $err) = run_with({ POSTGRES_DB => 'My "db"; x', POSTGRES_HOST => $s->node->host, POSTGRES_PORT => $s->node->port,
+        ACCESS_TOKEN_EXPIRE_MINUTES => 30, REFRESH_TOKEN_EXPIRE_DAYS => 7, AUTH_SERVICE_SHIM_ROLE => 'my "shim"', AUTH_SERVICE_SHIM_PASSWORD => 'it\'s "secret"' }, 'init-db');
+is("$status$err", '0', 'init-db: by environment') or diag $err;
+is($s->node->safe_psql('My "db"; x', "SELECT current_setting('auth_service.access_token_ttl'), current_setting('auth_service.refresh_token_ttl') FROM (SELECT auth.uid()) x"),
+    '30min|7d', 'init-db: lifetimes are settings of the database');
+like($s->sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'my \"shim\"'"), qr/^SCRAM-SHA-256\$/, 'init-db: the password is hashed');
+unlike($s->server_log, qr/secret"/, 'init-db: and was never seen by the server');
+($status, $out, $err) = run_with({ ACCESS_TOKEN_EXPIRE_MINUTES => 'soon' }, 'init-db');
+like("$status $err", qr/^2 auth-service: access-token-minutes takes a number/, 'a bad value in the environment');
+
+# create-admin.
+($status, $out, $err) = $s->command(\"Secret123\n", 'create-admin', 'root@example.com');
+is("$status$out$err", "0made admin root\@example.com with id 1\n", 'create-admin') or diag $err;
+is($s->sql("SELECT role, (auth.login('root\@example.com', 'Secret123')).token_type FROM auth.users"), 'admin|bearer', 'create-admin: an admin who can log in');
+foreach ([ "Secret123\n", 'root@example.com', qr/^auth-service: error: A user with this email already exists/ ],
+    [ "short\n", 'new@example.com', qr/^auth-service: error: Password must have at least 8 characters\n/ ],
+    [ "Secret123\n", 'no mail', qr/^auth-service: error: value is not a valid email address/ ], [ '', 'new@example.com', qr/^auth-service: no password on standard input/ ])
+{
+    ($status, $out, $err) = $s->command(\$_->[0], 'create-admin', $_->[1]);
+    is("$status$out", '1', "create-admin: refused");
+    like($err, $_->[2], 'create-admin: tells why');
+    unlike($err, qr/short|Secret123/, 'create-admin: without the password');
+}
+is($s->sql('SELECT count(*) FROM auth.users'), 1, 'create-admin: a refusal leaves no account');
+
+# drop-db.
+($status, $out, $err) = $s->command(\"no\n", 'drop-db');
+is("$status$out", '1', 'drop-db: asks');
+like($err, qr/Type its name: auth-service: nothing was dropped\n/, 'drop-db: and drops nothing');
+($status, $out, $err) = $s->command('drop-db', '--yes');
+is("$status$out$err", "0dropped database auth_service\ndropped role auth_service_shim\n", 'drop-db --yes') or diag $err;
+($status, $out, $err) = $s->command('drop-db', '--yes');
+like("$status $err", qr/^1 auth-service: error: database "auth_service" does not exist\n/, 'drop-db: twice');
+done_testing();

@@ -1,0 +1,66 @@
+# The database goes and comes back: 503 with Retry-After while it is away, and nothing to restart.
+use strict;
+use warnings;
+use AuthService;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $s = AuthService->start('down');
+$s->register('ann@example.com');
+my $token = $s->login('ann@example.com')->{access_token};
+is($s->request('GET', '/users/me', token => $token)->{status}, 200, 'at first');
+
+sub recovers
+{
+    my ($what) = @_;
+    my $begin = time;
+    sleep 0.05 while $s->request('GET', '/health/ready')->{status} != 200 && time - $begin < 10;
+    cmp_ok(time - $begin, '<', 5, "$what: recovers by itself");
+    my @failed = grep { $s->request('GET', '/users/me', token => $token)->{status} != 200 } 1 .. 40;
+    is(scalar @failed, 0, "$what: and no request fails after that");
+}
+
+foreach my $mode ('fast', 'immediate')
+{
+    $s->node->stop($mode);
+    foreach my $path ('/users/me', '/health/ready')
+    {
+        my $begin = time;
+        my $answer = $s->request('GET', $path, token => $token);
+        is($answer->{status}, 503, "stopped ($mode): $path: 503");
+        is($answer->{headers}{'retry-after'}, 1, "stopped ($mode): $path: Retry-After");
+        cmp_ok(time - $begin, '<', 2, "stopped ($mode): $path: at once");
+        unlike($answer->{content}, qr/socket|server|connection to/, "stopped ($mode): $path: nothing of libpq's words");
+    }
+    is($s->request('GET', '/health/live')->{status}, 200, "stopped ($mode): live");
+    $s->node->start;
+    recovers("stopped ($mode)");
+}
+
+# Restarted between two requests: the idle connections are found dead before they are used.
+$s->node->restart;
+is($s->request('GET', '/users/me', token => $token)->{status}, 200, 'restarted: the first request after it is served');
+$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+sleep 0.3;
+is($s->request('GET', '/users/me', token => $token)->{status}, 200, 'backends terminated: served');
+
+# Started before the database.
+$s->node->stop;
+$s->shim;
+is($s->request('GET', '/health/ready')->{status}, 503, 'started before the database: 503');
+$s->node->start;
+recovers('started before the database');
+
+# It ends in order: what is under way is answered first.
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 13');
+$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+my $shim = $s->{shims}[-1]{pid};
+my @answers = $s->parallel(5, sub {
+    if ($_[0] == 5) { sleep 0.4; kill 'TERM', $shim; return 'sent' }
+    return $s->request('POST', '/auth/register', json => { email => "last$_[0]\@example.com", password => 'Secret123' })->{status};
+});
+is("@answers", '200 200 200 200 sent', 'SIGTERM: the requests under way are answered');
+waitpid $shim, 0;
+is($?, 0, 'SIGTERM: exit status 0');
+pop @{ $s->{shims} };
+done_testing();
