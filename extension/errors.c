@@ -66,8 +66,8 @@ ProblemsRaise(const FieldProblems *problems)
 {
     if (problems->detail == NULL)
         return;
-    ereport(ERROR, (errcode(SqlState(problems->first)),
-                    errmsg_internal("%s", problems->first_message),
-                    errdetail_internal("%s", problems->detail->data),
-                    err_generic_string(PG_DIAG_COLUMN_NAME, problems->first_field)));
+    ereport(ERROR,
+            (errcode(SqlState(problems->first)), errmsg_internal("%s", problems->first_message),
+             errdetail_internal("%s", problems->detail->data),
+             err_generic_string(PG_DIAG_COLUMN_NAME, problems->first_field)));
 }

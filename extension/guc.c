@@ -47,7 +47,8 @@ char *auth_service_audience = NULL;
 
 /* Signature of the helpers below: name, variable, default, limits, unit flag, description. */
 static void
-DefineInt(const char *name, int *variable, int boot, int min, int max, int unit, const char *description)
+DefineInt(const char *name, int *variable, int boot, int min, int max, int unit,
+          const char *description)
 {
     DefineCustomIntVariable(name, description, NULL, variable, boot, min, max, PGC_SUSET, unit,
                             /* check, assign and show hook */ NULL, NULL, NULL);
@@ -56,15 +57,15 @@ DefineInt(const char *name, int *variable, int boot, int min, int max, int unit,
 static void
 DefineBool(const char *name, bool *variable, bool boot, const char *description)
 {
-    DefineCustomBoolVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0, NULL, NULL,
-                             NULL);
+    DefineCustomBoolVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0,
+                             NULL, NULL, NULL);
 }
 
 static void
 DefineString(const char *name, char **variable, const char *boot, const char *description)
 {
-    DefineCustomStringVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0, NULL,
-                               NULL, NULL);
+    DefineCustomStringVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0,
+                               NULL, NULL, NULL);
 }
 
 void

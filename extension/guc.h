@@ -5,22 +5,22 @@
 #ifndef AUTH_SERVICE_GUC_H
 #define AUTH_SERVICE_GUC_H
 
-#define AUTH_ACCESS_TOKEN_TTL_MIN 1
+#define AUTH_ACCESS_TOKEN_TTL_MIN     1
 #define AUTH_ACCESS_TOKEN_TTL_DEFAULT (15 * 60)
-#define AUTH_ACCESS_TOKEN_TTL_MAX (7 * 24 * 60 * 60)
+#define AUTH_ACCESS_TOKEN_TTL_MAX     (7 * 24 * 60 * 60)
 
-#define AUTH_REFRESH_TOKEN_TTL_MIN 1
-#define AUTH_REFRESH_TOKEN_TTL_DEFAULT (30 * 24 * 60 * 60)
-#define AUTH_REFRESH_TOKEN_TTL_MAX (366 * 24 * 60 * 60)
+#define AUTH_REFRESH_TOKEN_TTL_MIN          1
+#define AUTH_REFRESH_TOKEN_TTL_DEFAULT      (30 * 24 * 60 * 60)
+#define AUTH_REFRESH_TOKEN_TTL_MAX          (366 * 24 * 60 * 60)
 #define AUTH_REFRESH_TOKEN_IDLE_TTL_DEFAULT (7 * 24 * 60 * 60)
 
-#define AUTH_BCRYPT_COST_MIN 4
+#define AUTH_BCRYPT_COST_MIN     4
 #define AUTH_BCRYPT_COST_DEFAULT 12
-#define AUTH_BCRYPT_COST_MAX 16
+#define AUTH_BCRYPT_COST_MAX     16
 
 /* bcrypt reads 72 bytes and no more; see PasswordCheckRules. */
-#define AUTH_PASSWORD_BYTES_MAX 72
-#define AUTH_PASSWORD_MIN_LENGTH_MIN 1
+#define AUTH_PASSWORD_BYTES_MAX          72
+#define AUTH_PASSWORD_MIN_LENGTH_MIN     1
 #define AUTH_PASSWORD_MIN_LENGTH_DEFAULT 8
 
 extern int auth_service_access_token_ttl;

@@ -31,9 +31,9 @@
 
 #define IDENTITY_SETTING "auth_service.identity"
 
-static char *identity_text = NULL;          /* the setting's variable */
-static const Identity *identity = NULL;     /* the same, parsed; NULL without one */
-static bool setting_identity = false;       /* true only while we set it ourselves */
+static char *identity_text = NULL;      /* the setting's variable */
+static const Identity *identity = NULL; /* the same, parsed; NULL without one */
+static bool setting_identity = false;   /* true only while we set it ourselves */
 
 PG_FUNCTION_INFO_V1(auth_service_uid);
 PG_FUNCTION_INFO_V1(auth_service_role);
@@ -73,8 +73,7 @@ ParseIdentity(const char *value)
         return NULL;
     parsed->user_id = strtoll(copy, NULL, 10);
     parsed->role = strcmp(role, "admin") == 0 ? USER_ROLE_ADMIN : USER_ROLE_USER;
-    parsed->session_id =
-        *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(session)));
+    parsed->session_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(session)));
     parsed->claims_size = VARSIZE(jsonb);
     memcpy(parsed->claims, jsonb, VARSIZE(jsonb));
     pfree(copy);
@@ -106,12 +105,12 @@ IdentityAssign(const char *newval, void *extra)
 void
 IdentityInit(void)
 {
-    DefineCustomStringVariable(
-        IDENTITY_SETTING, "Holds the identity that auth.authenticate has set.", NULL,
-        &identity_text, /* boot value */ "", PGC_SUSET,
-        GUC_NO_SHOW_ALL | GUC_NO_RESET_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE |
-            GUC_SUPERUSER_ONLY,
-        IdentityCheck, IdentityAssign, /* show hook */ NULL);
+    DefineCustomStringVariable(IDENTITY_SETTING,
+                               "Holds the identity that auth.authenticate has set.", NULL,
+                               &identity_text, /* boot value */ "", PGC_SUSET,
+                               GUC_NO_SHOW_ALL | GUC_NO_RESET_ALL | GUC_NOT_IN_SAMPLE |
+                                   GUC_DISALLOW_IN_FILE | GUC_SUPERUSER_ONLY,
+                               IdentityCheck, IdentityAssign, /* show hook */ NULL);
 }
 
 /*
@@ -140,8 +139,7 @@ IdentitySet(int64 user_id, UserRole role, const pg_uuid_t *session_id, const cha
 {
     char *session = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(session_id)));
 
-    SetSetting(
-        psprintf(INT64_FORMAT " %s %s %s", user_id, UserRoleName(role), session, claims));
+    SetSetting(psprintf(INT64_FORMAT " %s %s %s", user_id, UserRoleName(role), session, claims));
 }
 
 /* End the identity within its transaction, as logout does. */

@@ -13,7 +13,7 @@
 #include "key.h"
 #include "store.h"
 
-#define KEY_CACHE_SIZE 8
+#define KEY_CACHE_SIZE   8
 #define KID_RANDOM_BYTES 12
 
 static SigningKey key_cache[KEY_CACHE_SIZE];

@@ -17,7 +17,7 @@
 #include "password.h"
 
 #define EMAIL_LOOKUP_BYTES_MAX 254
-#define HASH_CHARS 60 /* "$2a$" cost "$" 22 of salt, 31 of hash */
+#define HASH_CHARS             60 /* "$2a$" cost "$" 22 of salt, 31 of hash */
 
 PG_FUNCTION_INFO_V1(auth_service_change_password);
 
@@ -50,15 +50,13 @@ PasswordCheckRules(text *password, const char *field, FieldProblems *problems)
         return;
     }
     if (pg_mbstrlen_with_len(value, (int)size) < auth_service_password_min_length)
-        ProblemAdd(problems, field, AUTH_ERROR_PASSWORD_TOO_SHORT,
-                   psprintf("Password must have at least %d characters",
-                            auth_service_password_min_length),
-                   type);
-    if (auth_service_password_require_lower &&
-        !HasOneOf(value, size, "abcdefghijklmnopqrstuvwxyz"))
+        ProblemAdd(
+            problems, field, AUTH_ERROR_PASSWORD_TOO_SHORT,
+            psprintf("Password must have at least %d characters", auth_service_password_min_length),
+            type);
+    if (auth_service_password_require_lower && !HasOneOf(value, size, "abcdefghijklmnopqrstuvwxyz"))
         ProblemAdd(problems, field, AUTH_ERROR_PASSWORD_NO_LOWER, NULL, type);
-    if (auth_service_password_require_upper &&
-        !HasOneOf(value, size, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    if (auth_service_password_require_upper && !HasOneOf(value, size, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
         ProblemAdd(problems, field, AUTH_ERROR_PASSWORD_NO_UPPER, NULL, type);
     if (auth_service_password_require_digit && !HasOneOf(value, size, "0123456789"))
         ProblemAdd(problems, field, AUTH_ERROR_PASSWORD_NO_DIGIT, NULL, type);

@@ -19,9 +19,9 @@
 #include "base64url.h"
 #include "refresh_token.h"
 
-#define VERSION 1
-#define TAG_BYTES 16
-#define BODY_BYTES (1 + 8 + UUID_LEN + 8)
+#define VERSION     1
+#define TAG_BYTES   16
+#define BODY_BYTES  (1 + 8 + UUID_LEN + 8)
 #define TOKEN_BYTES (BODY_BYTES + TAG_BYTES)
 #define TOKEN_CHARS ((TOKEN_BYTES * 4 + 2) / 3)
 
@@ -80,7 +80,8 @@ RefreshTokenDecode(const char *given, Size size, RefreshToken *token)
 {
     unsigned char raw[TOKEN_BYTES + 2];
 
-    if (size != TOKEN_CHARS || Base64UrlDecode(given, size, raw) != TOKEN_BYTES || raw[0] != VERSION)
+    if (size != TOKEN_CHARS || Base64UrlDecode(given, size, raw) != TOKEN_BYTES ||
+        raw[0] != VERSION)
         return false;
     token->user_id = GetInt64(raw + 1);
     memcpy(token->session_id.data, raw + 9, UUID_LEN);

@@ -60,8 +60,8 @@ TokenPair(FunctionCallInfo fcinfo, UserRole role, const RefreshToken *refresh,
     descriptor = BlessTupleDesc(descriptor);
     if (descriptor->natts != lengthof(values))
         elog(ERROR, "auth.token_pair has not its columns");
-    values[0] = CStringGetTextDatum(
-        TokenIssue(KeyActive(), refresh->user_id, role, &refresh->session_id));
+    values[0] =
+        CStringGetTextDatum(TokenIssue(KeyActive(), refresh->user_id, role, &refresh->session_id));
     values[1] = CStringGetTextDatum(RefreshTokenEncode(refresh, refresh_key));
     values[2] = CStringGetTextDatum("bearer");
     values[3] = Int32GetDatum(auth_service_access_token_ttl);

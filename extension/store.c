@@ -52,8 +52,7 @@ StoreBegin(StoreCall *call)
 {
     call->context = CurrentMemoryContext;
     GetUserIdAndSecContext(&call->user, &call->security_context);
-    SetUserIdAndSecContext(StoreOwner(),
-                           call->security_context | SECURITY_LOCAL_USERID_CHANGE);
+    SetUserIdAndSecContext(StoreOwner(), call->security_context | SECURITY_LOCAL_USERID_CHANGE);
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
 }
@@ -72,12 +71,10 @@ StoreRun(Statement *statement, const Datum *values, const char *nulls)
     int result;
 
     if (statement->plan == NULL) {
-        SPIPlanPtr plan =
-            SPI_prepare(statement->sql, statement->parameter_count, statement->types);
+        SPIPlanPtr plan = SPI_prepare(statement->sql, statement->parameter_count, statement->types);
 
         if (plan == NULL || SPI_keepplan(plan) != 0)
-            elog(ERROR, "could not prepare a statement: %s",
-                 SPI_result_code_string(SPI_result));
+            elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
         statement->plan = plan;
     }
     result = SPI_execute_plan(statement->plan, unconstify(Datum *, values), nulls,

@@ -26,7 +26,7 @@ typedef struct AccountRow {
 typedef struct SessionRow {
     UserRole role;
     bool is_blocked;
-    bool exists; /* false: the account is there, the session is not */
+    bool exists;       /* false: the account is there, the session is not */
     bool key_verifies; /* the signing key asked for is there and not retired */
     TimestampTz expires_at;
     TimestampTz last_activity_at;
@@ -47,8 +47,8 @@ extern Oid StoreOwner(void);
 extern bool StoreAccountByEmail(text *email_normalized, AccountRow *account);
 extern int64 StoreAccountInsert(text *email, text *email_normalized, const char *password_hash,
                                 text *first_name, text *last_name, TimestampTz now);
-extern bool StoreAccountEnter(int64 id, const char *old_hash, const char *new_hash,
-                              TimestampTz now, AccountRow *account);
+extern bool StoreAccountEnter(int64 id, const char *old_hash, const char *new_hash, TimestampTz now,
+                              AccountRow *account);
 extern bool StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash,
                                 TimestampTz now);
 extern bool StoreRoleUpdate(int64 id, UserRole role, TimestampTz now);
@@ -57,8 +57,8 @@ extern Datum StoreProfileFind(int64 id);
 extern Datum StoreProfileUpdate(int64 id, text *first_name, text *last_name, TimestampTz now);
 
 extern void StoreSessionInsert(int64 user_id, const pg_uuid_t *id, const unsigned char *refresh_key,
-                               TimestampTz now, TimestampTz expires_at, text *user_agent,
-                               Datum ip, bool has_ip);
+                               TimestampTz now, TimestampTz expires_at, text *user_agent, Datum ip,
+                               bool has_ip);
 extern bool StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid,
                              SessionRow *session);
 extern bool StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session);

@@ -13,7 +13,7 @@
 #include "store_statement.h"
 
 #define PROFILE_COLUMNS                                                                            \
-    "ROW(u.id, u.email, u.first_name, u.last_name, u.role, u.blocked_at IS NOT NULL, u.balance,"  \
+    "ROW(u.id, u.email, u.first_name, u.last_name, u.role, u.blocked_at IS NOT NULL, u.balance,"   \
     " u.created_at, u.updated_at, u.last_activity_at)::auth.profile"
 
 bool
@@ -43,8 +43,8 @@ StoreAccountByEmail(text *email_normalized, AccountRow *account)
 
 /* The new account's id, or 0 where a living account has the e-mail. */
 int64
-StoreAccountInsert(text *email, text *email_normalized, const char *password_hash,
-                   text *first_name, text *last_name, TimestampTz now)
+StoreAccountInsert(text *email, text *email_normalized, const char *password_hash, text *first_name,
+                   text *last_name, TimestampTz now)
 {
     static Statement statement = {
         "INSERT INTO auth.users (email, email_normalized, password_hash, first_name, last_name,"
@@ -53,9 +53,12 @@ StoreAccountInsert(text *email, text *email_normalized, const char *password_has
         6,
         {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
         NULL};
-    Datum values[] = {PointerGetDatum(email),         PointerGetDatum(email_normalized),
-                      CStringGetTextDatum(password_hash), PointerGetDatum(first_name),
-                      PointerGetDatum(last_name),     TimestampTzGetDatum(now)};
+    Datum values[] = {PointerGetDatum(email),
+                      PointerGetDatum(email_normalized),
+                      CStringGetTextDatum(password_hash),
+                      PointerGetDatum(first_name),
+                      PointerGetDatum(last_name),
+                      TimestampTzGetDatum(now)};
     char nulls[] = {' ', ' ', ' ', first_name ? ' ' : 'n', last_name ? ' ' : 'n', ' '};
     StoreCall call;
     int64 id = 0;
@@ -105,13 +108,13 @@ StoreAccountEnter(int64 id, const char *old_hash, const char *new_hash, Timestam
 bool
 StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash, TimestampTz now)
 {
-    static Statement statement = {
-        "UPDATE auth.users u SET password_hash = $3, updated_at = $4"
-        " WHERE u.id" EQ "$1 AND u.password_hash" EQ "$2 AND u.deleted_at IS NULL"
-        " AND u.blocked_at IS NULL",
-        4,
-        {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
-        NULL};
+    static Statement statement = {"UPDATE auth.users u SET password_hash = $3, updated_at = $4"
+                                  " WHERE u.id" EQ "$1 AND u.password_hash" EQ
+                                  "$2 AND u.deleted_at IS NULL"
+                                  " AND u.blocked_at IS NULL",
+                                  4,
+                                  {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+                                  NULL};
     Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(old_hash),
                       CStringGetTextDatum(new_hash), TimestampTzGetDatum(now)};
 

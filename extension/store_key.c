@@ -38,12 +38,11 @@ ReadKey(Statement *statement, const Datum *values, SigningKey *key)
 bool
 StoreKeyFind(const char *kid, SigningKey *key)
 {
-    static Statement statement = {
-        "SELECT k.kid, k.algorithm, k.secret FROM auth.signing_keys k"
-        " WHERE k.kid" EQ "$1 AND k.retired_at IS NULL",
-        1,
-        {TEXTOID},
-        NULL};
+    static Statement statement = {"SELECT k.kid, k.algorithm, k.secret FROM auth.signing_keys k"
+                                  " WHERE k.kid" EQ "$1 AND k.retired_at IS NULL",
+                                  1,
+                                  {TEXTOID},
+                                  NULL};
     Datum values[] = {CStringGetTextDatum(kid)};
 
     return ReadKey(&statement, values, key);

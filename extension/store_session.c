@@ -24,9 +24,12 @@ StoreSessionInsert(int64 user_id, const pg_uuid_t *id, const unsigned char *refr
         {INT8OID, UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INETOID},
         NULL};
     bytea *key = palloc(VARHDRSZ + AUTH_REFRESH_KEY_BYTES);
-    Datum values[] = {Int64GetDatum(user_id),   UUIDPGetDatum(id),
-                      PointerGetDatum(key),     TimestampTzGetDatum(now),
-                      TimestampTzGetDatum(expires_at), PointerGetDatum(user_agent),
+    Datum values[] = {Int64GetDatum(user_id),
+                      UUIDPGetDatum(id),
+                      PointerGetDatum(key),
+                      TimestampTzGetDatum(now),
+                      TimestampTzGetDatum(expires_at),
+                      PointerGetDatum(user_agent),
                       ip};
     char nulls[] = {' ', ' ', ' ', ' ', ' ', user_agent ? ' ' : 'n', has_ip ? ' ' : 'n'};
 
@@ -127,11 +130,11 @@ StoreSessionStep(int64 user_id, const pg_uuid_t *id, int64 counter, TimestampTz 
 void
 StoreSessionDelete(int64 user_id, const pg_uuid_t *id)
 {
-    static Statement statement = {
-        "DELETE FROM auth.sessions s WHERE s.user_id" EQ "$1 AND s.id" EQ "$2",
-        2,
-        {INT8OID, UUIDOID},
-        NULL};
+    static Statement statement = {"DELETE FROM auth.sessions s WHERE s.user_id" EQ "$1 AND s.id" EQ
+                                  "$2",
+                                  2,
+                                  {INT8OID, UUIDOID},
+                                  NULL};
     Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id)};
 
     StoreExecute(&statement, values, NULL);

@@ -30,9 +30,9 @@
 #include "key.h"
 #include "token.h"
 
-#define TOKEN_TYPE "at+jwt" /* RFC 9068, 2.1 */
+#define TOKEN_TYPE       "at+jwt" /* RFC 9068, 2.1 */
 #define JTI_RANDOM_BYTES 16
-#define SIGNATURE_CHARS 43 /* base64url of an HS256 signature */
+#define SIGNATURE_CHARS  43 /* base64url of an HS256 signature */
 /* A clock that was set back a little, or a standby's, must not refuse fresh tokens. */
 #define CLOCK_SKEW_SECONDS 60
 
@@ -78,10 +78,10 @@ static void
 CheckLibrary(void)
 {
     static const unsigned char secret[] = {
-        3,   35,  53,  75,  43,  15,  165, 188, 131, 126, 6,   101, 119, 123, 166, 143,
-        90,  179, 40,  230, 240, 84,  201, 40,  169, 15,  132, 178, 210, 80,  46,  191,
-        211, 251, 90,  146, 210, 6,   71,  239, 150, 138, 180, 195, 119, 98,  61,  34,
-        61,  46,  33,  114, 5,   46,  79,  8,   192, 205, 154, 245, 103, 208, 128, 163};
+        3,   35,  53, 75,  43,  15, 165, 188, 131, 126, 6,   101, 119, 123, 166, 143,
+        90,  179, 40, 230, 240, 84, 201, 40,  169, 15,  132, 178, 210, 80,  46,  191,
+        211, 251, 90, 146, 210, 6,  71,  239, 150, 138, 180, 195, 119, 98,  61,  34,
+        61,  46,  33, 114, 5,   46, 79,  8,   192, 205, 154, 245, 103, 208, 128, 163};
     static const char input[] =
         "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQog"
         "Imh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
@@ -97,9 +97,9 @@ CheckLibrary(void)
     if (handle != NULL)
         lib.jwt_free(handle);
     if (!good)
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-                        errmsg("library \"%s\" does not sign as RFC 7515 demands",
-                               AUTH_LIBJWT_SONAME)));
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR),
+                 errmsg("library \"%s\" does not sign as RFC 7515 demands", AUTH_LIBJWT_SONAME)));
 }
 
 /* Open libjwt, once a backend.  dlsym searches its dependencies too, so jansson is found. */
@@ -117,9 +117,9 @@ OpenLibrary(void)
                         errdetail_log("%s", dlerror()), errhint("Install the package libjwt.")));
 #define JWT_LOAD(name)                                                                             \
     if ((lib.name = (__typeof__(name) *)dlsym(handle, #name)) == NULL)                             \
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),                                       \
-                        errmsg("library \"%s\" has no function \"%s\"", AUTH_LIBJWT_SONAME,        \
-                               #name)));
+        ereport(ERROR,                                                                             \
+                (errcode(ERRCODE_UNDEFINED_FUNCTION),                                              \
+                 errmsg("library \"%s\" has no function \"%s\"", AUTH_LIBJWT_SONAME, #name)));
     JWT_FUNCTIONS(JWT_LOAD)
 #undef JWT_LOAD
     CheckLibrary();
@@ -156,8 +156,8 @@ AppendClaims(StringInfo json, int64 user_id, UserRole role, const pg_uuid_t *ses
         escape_json(json, auth_service_audience);
     }
     appendStringInfo(json,
-                     ",\"sub\":\"" INT64_FORMAT "\",\"iat\":" INT64_FORMAT
-                     ",\"exp\":" INT64_FORMAT ",\"jti\":\"%s\",\"role\":\"%s\",\"sid\":\"",
+                     ",\"sub\":\"" INT64_FORMAT "\",\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT
+                     ",\"jti\":\"%s\",\"role\":\"%s\",\"sid\":\"",
                      user_id, now, now + auth_service_access_token_ttl, jti, UserRoleName(role));
     for (i = 0; i < UUID_LEN; i++)
         appendStringInfo(json, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
@@ -210,8 +210,8 @@ Sign(struct jwt *handle, const char *input, char *signature)
     unsigned int size = 0;
     bool good;
 
-    good = lib.jwt_sign_sha_hmac(handle, &raw, &size, TEXT_AND_LENGTH(input)) == 0 &&
-           raw != NULL && size == PG_SHA256_DIGEST_LENGTH;
+    good = lib.jwt_sign_sha_hmac(handle, &raw, &size, TEXT_AND_LENGTH(input)) == 0 && raw != NULL &&
+           size == PG_SHA256_DIGEST_LENGTH;
     if (good)
         Base64UrlEncode((unsigned char *)raw, size, signature);
     free(raw);
@@ -251,10 +251,9 @@ TokenIssue(SigningKey *key, int64 user_id, UserRole role, const pg_uuid_t *sessi
 
     /* A long issuer or audience must not make tokens that nobody accepts. */
     if (token.len > AUTH_ACCESS_TOKEN_BYTES_MAX)
-        ereport(ERROR,
-                (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                 errmsg("access token is longer than %d bytes", AUTH_ACCESS_TOKEN_BYTES_MAX),
-                 errhint("Shorten auth_service.issuer or auth_service.audience.")));
+        ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                        errmsg("access token is longer than %d bytes", AUTH_ACCESS_TOKEN_BYTES_MAX),
+                        errhint("Shorten auth_service.issuer or auth_service.audience.")));
     return token.data;
 }
 

@@ -9,8 +9,8 @@
 
 /* Longer ones are refused unread: libjwt 1.10 copies a token to the stack. */
 #define AUTH_ACCESS_TOKEN_BYTES_MAX 4096
-#define AUTH_KID_BYTES_MAX 64
-#define AUTH_ALGORITHM_BYTES_MAX 8
+#define AUTH_KID_BYTES_MAX          64
+#define AUTH_ALGORITHM_BYTES_MAX    8
 
 /* Key lengths for HS256: RFC 7518, 3.2 demands 32 bytes at least. */
 #define AUTH_HMAC_KEY_BYTES_MIN 32
@@ -34,8 +34,7 @@ typedef struct TokenClaims {
     char *json;           /* the whole payload */
 } TokenClaims;
 
-extern char *TokenIssue(SigningKey *key, int64 user_id, UserRole role,
-                        const pg_uuid_t *session_id);
+extern char *TokenIssue(SigningKey *key, int64 user_id, UserRole role, const pg_uuid_t *session_id);
 extern void TokenKeyRelease(SigningKey *key);
 extern bool TokenVerify(const char *token, Size size, TokenClaims *claims);
 

@@ -52,7 +52,7 @@ find_postgres() {
     'PostgreSQL 15'[.d]* | 'PostgreSQL 16'[.d]* | 'PostgreSQL 17'[.d]*) ;;
     *) fail "$version is not supported; PostgreSQL 15, 16 and 17 are (PG_CONFIG=$PG_CONFIG)" ;;
     esac
-    export PG_CONFIG
+    export PG_CONFIG PG_BIN
 }
 
 # A short name for this checkout, the same each time.

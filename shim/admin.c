@@ -12,7 +12,7 @@
 #include "db_admin.h"
 
 #define PASSWORD_LINE_MAX 1024
-#define VALUES(...) ((const char *const[]){__VA_ARGS__})
+#define VALUES(...)       ((const char *const[]){__VA_ARGS__})
 
 /*
  * What the role of `serve` gets, besides the API: its statements end; parameters, passwords among
@@ -81,10 +81,10 @@ make_extension(struct db_admin *admin)
     char *before = db_admin_value(
         admin, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'auth_service'", 0,
         NULL);
-    bool done = before != NULL &&
-                db_admin_command(admin, "CREATE EXTENSION IF NOT EXISTS auth_service CASCADE", 0,
-                                 NULL) &&
-                db_admin_command(admin, "ALTER EXTENSION auth_service UPDATE", 0, NULL);
+    bool done =
+        before != NULL &&
+        db_admin_command(admin, "CREATE EXTENSION IF NOT EXISTS auth_service CASCADE", 0, NULL) &&
+        db_admin_command(admin, "ALTER EXTENSION auth_service UPDATE", 0, NULL);
 
     if (done && before[0] == '\0')
         puts("made extension auth_service");
@@ -122,8 +122,8 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
     free(found);
     if (done && config->shim_password != NULL)
         done = db_admin_set_password(admin, role, config->shim_password);
-    done = done && db_admin_command(admin, "GRANT CONNECT ON DATABASE %I TO %I", 2,
-                                    VALUES(database, role));
+    done = done &&
+           db_admin_command(admin, "GRANT CONNECT ON DATABASE %I TO %I", 2, VALUES(database, role));
     for (i = 0; done && i < sizeof(role_settings) / sizeof(role_settings[0]); i++)
         done = db_admin_command(admin, role_settings[i], 2, VALUES(role, database));
     return done && allow_api(admin, role);

@@ -18,7 +18,7 @@
 #include "status.h"
 
 #define RETRY_AFTER_SECONDS 1
-#define USER_AGENT_MAX 512
+#define USER_AGENT_MAX      512
 
 /* ---- Answers ---------------------------------------------------------------------------- */
 
@@ -207,7 +207,7 @@ copy_user_agent(const char *user_agent, char *copy)
 {
     size_t i;
 
-    for (i = 0; user_agent[i] != '\0' && i < USER_AGENT_MAX; i++)
+    for (i = 0; i < USER_AGENT_MAX && user_agent[i] != '\0'; i++)
         copy[i] = isascii((unsigned char)user_agent[i]) ? user_agent[i] : '?';
     copy[i] = '\0';
 }

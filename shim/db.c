@@ -358,8 +358,7 @@ run_call(const struct db_pool *pool, struct call *call, const char *token,
         fill_result(result, answer);
     else
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
-    if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
-        PQtransactionStatus(pg) != PQTRANS_IDLE)
+    if (answer == NULL || PQstatus(pg) != CONNECTION_OK || PQtransactionStatus(pg) != PQTRANS_IDLE)
         drop_connection(call->connection);
 }
 

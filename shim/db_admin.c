@@ -11,7 +11,7 @@
 #include "db_admin.h"
 #include "db_connect.h"
 
-#define CONNECT_SECONDS 30
+#define CONNECT_SECONDS        30
 #define COMMAND_PARAMETERS_MAX 4
 
 struct db_admin {

@@ -56,8 +56,7 @@ db_connect(const struct config *config, const char *database, long long deadline
     while (connection != NULL && PQstatus(connection) != CONNECTION_BAD &&
            status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
         struct pollfd waited = {.fd = PQsocket(connection),
-                                .events =
-                                    status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+                                .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
         long long left = deadline - clock_now();
 
         if (left <= 0 || (poll(&waited, 1, (int)left) == 0)) {

@@ -33,10 +33,8 @@ static struct deadline *deadlines;
 void
 deadline_begin(struct deadline *deadline, const char *address, int port, long long milliseconds)
 {
-    *deadline = (struct deadline){.is_listed = true,
-                                  .moment = clock_now() + milliseconds,
-                                  .address = address,
-                                  .port = port};
+    *deadline = (struct deadline){
+        .is_listed = true, .moment = clock_now() + milliseconds, .address = address, .port = port};
     pthread_mutex_lock(&mutex);
     deadline->next = deadlines;
     deadlines = deadline;

@@ -26,7 +26,7 @@
 
 /* After an answer that does not wait for the body, so much of it is still taken in, for so long:
  * closing a socket with unread bytes could take the answer away from the client. */
-#define DRAIN_BYTES (8 * 1024 * 1024)
+#define DRAIN_BYTES        (8 * 1024 * 1024)
 #define DRAIN_MILLISECONDS 2000
 
 struct http_server {
@@ -318,20 +318,34 @@ http_start(const struct config *config, const struct http_handler *handler)
     char threads[16];
     char request_timeout[16];
     char keep_alive_timeout[16];
-    const char *options[] = {"listening_ports", listen_on,
-                             "num_threads", threads,
-                             "request_timeout_ms", request_timeout,
-                             "keep_alive_timeout_ms", keep_alive_timeout,
-                             "enable_keep_alive", "yes",
-                             "tcp_nodelay", "1",
-                             "connection_queue", "1024",
-                             "listen_backlog", "1024",
-                             "decode_url", "no",
-                             "enable_auth_domain_check", "no",
-                             "enable_directory_listing", "no",
-                             "access_control_allow_origin", "",
-                             "access_control_allow_methods", "",
-                             "access_control_allow_headers", "",
+    const char *options[] = {"listening_ports",
+                             listen_on,
+                             "num_threads",
+                             threads,
+                             "request_timeout_ms",
+                             request_timeout,
+                             "keep_alive_timeout_ms",
+                             keep_alive_timeout,
+                             "enable_keep_alive",
+                             "yes",
+                             "tcp_nodelay",
+                             "1",
+                             "connection_queue",
+                             "1024",
+                             "listen_backlog",
+                             "1024",
+                             "decode_url",
+                             "no",
+                             "enable_auth_domain_check",
+                             "no",
+                             "enable_directory_listing",
+                             "no",
+                             "access_control_allow_origin",
+                             "",
+                             "access_control_allow_methods",
+                             "",
+                             "access_control_allow_headers",
+                             "",
                              NULL};
     struct mg_callbacks callbacks = {
         .begin_request = begin_request, .http_error = http_error, .log_message = log_message};

@@ -67,7 +67,8 @@ const struct route routes[] = {
      .body = ROUTE_JSON,
      .hashes = true,
      .sql = MESSAGE("Password updated successfully") " FROM auth._arguments($1, 'email!',"
-            " 'old_password!', 'new_password!') a WHERE auth.change_password(a[1], a[2], a[3])",
+                                                     " 'old_password!', 'new_password!') a WHERE "
+                                                     "auth.change_password(a[1], a[2], a[3])",
      .parameters = {PARAMETER_BODY},
      .null = {401, "Old password is incorrect", "U401E"}},
 

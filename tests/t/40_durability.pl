@@ -45,6 +45,6 @@ my ($a) = sort keys %alive;
 my ($d) = sort keys %dead;
 is($other->request('GET', '/auth/me', token => $alive{$a}{access_token})->{status}, 200, 'restored: a living token lives');
 is($other->request('GET', '/auth/me', token => $dead{$d}{access_token})->{status}, 401, 'restored: a dead one is dead');
-is($other->register('new@example.com'), 11, 'restored: ids go on');
+cmp_ok($other->register('new@example.com'), '>', 10, 'restored: ids go on');
 is($other->sql('SELECT count(*) FROM auth.signing_keys'), 1, 'restored: one key');
 done_testing();
