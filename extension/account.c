@@ -12,6 +12,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "email.h"
 #include "errors.h"
 #include "identity.h"

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonfuncs.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "store.h"
 
