@@ -1,0 +1,89 @@
+# make run, as README has it: makes a cluster, serves, ends on a signal, keeps the data, and says in
+# one line what is wrong.  It runs on a copy of the checkout, with a port of its own.
+use strict;
+use warnings;
+use AuthService;
+use Cwd ();
+use File::Path ();
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $top = Cwd::getcwd();
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+my $s = bless { port => $port, shims => [], http => HTTP::Tiny->new(timeout => 30, keep_alive => 0) }, 'AuthService';
+# What make run sets for itself must not come from here.
+delete @ENV{qw(PGHOST PGUSER PGDATABASE PGPORT MAKEFLAGS)};
+
+# Start `scripts/run`, which make run calls after the bootstrap, and wait until it serves or ends.
+sub run
+{
+    my (%environment) = @_;
+    local %ENV = (%ENV, PORT => $port, %environment);
+    my $self = { out => '' };
+    $self->{harness} = IPC::Run::start(['scripts/run'], '<', \undef, '>&', \$self->{out});
+    my $begin = time;
+    while (time - $begin < 60 && $self->{harness}->pumpable && $self->{out} !~ /^listening on/m) { $self->{harness}->pump_nb; sleep 0.02 }
+    return $self;
+}
+
+sub ends
+{
+    my ($run, $signal) = @_;
+    $run->{harness}->signal($signal) if $signal;
+    $run->{harness}->finish;
+    return ($run->{harness}->full_result(0)) >> 8;
+}
+
+File::Path::remove_tree("$top/.run");
+my $run = run();
+like($run->{out}, qr/^listening on http:\/\/127\.0\.0\.1:$port$/m, 'the first start serves') or diag $run->{out};
+like($run->{out}, qr/^==> starting PostgreSQL$/m, 'and tells what it does');
+is($s->request('GET', '/health/ready')->{status}, 200, 'and is ready');
+is($s->register('ann@example.com'), 1, 'and registers');
+my $environment = slurp_file("$top/.run/env");
+like($environment, qr/^$_=/m, ".run/env has $_") foreach qw(PGHOST PGPORT PGDATABASE PGUSER AUTH_SERVICE_URL);
+IPC::Run::run([ 'sh', '-c', 'set -a; . .run/env; psql -XAtc "SELECT email, role FROM auth.users"' ], '>', \my $rows);
+is($rows, "ann\@example.com|user\n", '.run/env leads psql there');
+IPC::Run::run([ 'scripts/psql', '-XAtc', 'SELECT rolsuper FROM pg_roles WHERE rolname = current_user' ], '>', \$rows);
+is($rows, "t\n", 'scripts/psql too, as the owner');
+is(`sh -c '. .run/env; psql -h "\$PGHOST" -U postgres -XAtc "SHOW listen_addresses" postgres'`, "\n", 'the cluster listens on no TCP port');
+
+my $second = run();
+is(ends($second), 1, 'a second one in the same checkout: refused');
+is($second->{out}, "run: already running for this checkout (Ctrl-C ends it there)\n", 'in one line');
+
+is(ends($run, 'INT'), 0, 'Ctrl-C: exit status 0');
+like($run->{out}, qr/^==> stopping PostgreSQL\n\z/m, 'Ctrl-C: says that it stops');
+ok(!-e "$top/.run/data/postmaster.pid", 'Ctrl-C: the cluster is down');
+is($s->request('GET', '/')->{status}, 599, 'Ctrl-C: nobody listens');
+
+$run = run();
+ok($s->login('ann@example.com')->{access_token}, 'the second start keeps the data');
+
+# Killed without a chance to clean up: the shim ends by itself, the next start cleans up.
+$run->{harness}->signal('KILL');
+$run->{harness}->finish;
+$run = run();
+like($run->{out}, qr/^listening on/m, 'after a kill -9: starts again') or diag $run->{out};
+ok($s->login('ann@example.com')->{access_token}, 'after a kill -9: the data is there');
+is(ends($run, 'TERM'), 0, 'SIGTERM: exit status 0');
+
+# Errors, one line each.
+my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1) or die "listen: $!";
+$run = run();
+is(ends($run), 1, 'port taken: refused');
+like($run->{out}, qr/^auth-service: cannot listen on 127\.0\.0\.1:$port: Address already in use/m, 'port taken: told') or diag $run->{out};
+close $taken;
+rename "$top/.run/data", "$top/.run/kept";
+mkdir "$top/.run/data";
+$run = run();
+is(ends($run), 1, 'a broken .run: refused');
+like($run->{out}, qr/^run: \.run\/ is broken: .* remove it to start anew \(its data will be gone\)\n\z/, 'a broken .run: told in one line');
+append_to_file("$top/.run/data/PG_VERSION", "14\n");
+$run = run();
+is(ends($run), 1, 'a cluster of another version: refused');
+like($run->{out}, qr/^run: \.run\/ was made by PostgreSQL 14, this is \d+; .*\n\z/, 'a cluster of another version: told in one line');
+File::Path::remove_tree("$top/.run");
+done_testing();
