@@ -24,10 +24,11 @@ is_root() {
     [ "$(id -u)" -eq 0 ]
 }
 
-# Run a command as the user that owns the cluster.
+# Run a command as the user that owns the cluster; as root, in /, since that user may not be able to
+# stand here.
 as_owner() {
     if is_root; then
-        setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
+        setpriv --reuid=postgres --regid=postgres --init-groups -- env -C / "$@"
     else
         "$@"
     fi
@@ -37,7 +38,7 @@ as_owner() {
 # its process id is then the command's own.
 exec_as_owner() {
     if is_root; then
-        exec setpriv --reuid=postgres --regid=postgres --init-groups --pdeathsig TERM -- "$@"
+        exec setpriv --reuid=postgres --regid=postgres --init-groups --pdeathsig TERM -- env -C / "$@"
     else
         exec setpriv --pdeathsig TERM -- "$@"
     fi

@@ -16,13 +16,17 @@ my $s = bless { port => $port, shims => [], http => HTTP::Tiny->new(timeout => 3
 # What make run sets for itself must not come from here.
 delete @ENV{qw(PGHOST PGUSER PGDATABASE PGPORT MAKEFLAGS)};
 
+# Whatever happens here, nothing is left running.
+my @harnesses;
+END { local $?; $_->pumpable && $_->kill_kill foreach @harnesses }
+
 # Start `scripts/run`, which make run calls after the bootstrap, and wait until it serves or ends.
 sub run
 {
     my (%environment) = @_;
     local %ENV = (%ENV, PORT => $port, %environment);
     my $self = { out => '' };
-    $self->{harness} = IPC::Run::start(['scripts/run'], '<', \undef, '>&', \$self->{out});
+    push @harnesses, $self->{harness} = IPC::Run::start(['scripts/run'], '<', \undef, '>&', \$self->{out});
     my $begin = time;
     while (time - $begin < 60 && $self->{harness}->pumpable && $self->{out} !~ /^listening on/m) { $self->{harness}->pump_nb; sleep 0.02 }
     return $self;
