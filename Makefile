@@ -54,7 +54,6 @@ MODULE_big = auth_service
 OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c))
 DATA = $(filter-out sql/$(EXTENSION)--$(EXTVERSION).sql,$(wildcard sql/$(EXTENSION)--*.sql))
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
-SCRIPTS_built = shim/auth-service
 EXTRA_CLEAN = extension/*.d .build tests/tmp_check
 NO_INSTALLCHECK = 1
 
@@ -83,14 +82,30 @@ SHIM_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -fstack-protector-stron
 SHIM_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq -lcivetweb -lpthread
 SHIM_SOURCES = $(wildcard shim/*.c)
 
+# Where make install puts the command.
+SHIM_BINDIR ?= /usr/local/bin
+
 all: shim/auth-service
+
+install: install-shim
+install-shim: shim/auth-service
+	$(MKDIR_P) '$(DESTDIR)$(SHIM_BINDIR)'
+	$(INSTALL_PROGRAM) shim/auth-service '$(DESTDIR)$(SHIM_BINDIR)/'
+
+uninstall: uninstall-shim
+uninstall-shim:
+	rm -f '$(DESTDIR)$(SHIM_BINDIR)/auth-service'
+
+clean: clean-shim
+clean-shim:
+	rm -f shim/auth-service
 
 shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*.h) Makefile auth_service.control
 	$(CC) $(SHIM_CFLAGS) $(SHIM_CFLAGS_EXTRA) -o $@ $(SHIM_SOURCES) $(SHIM_LIBS)
 
 installcheck:
-	scripts/installcheck
+	@scripts/installcheck
 
-.PHONY: installcheck
+.PHONY: installcheck install-shim uninstall-shim clean-shim
 
 endif
