@@ -59,7 +59,7 @@ NO_INSTALLCHECK = 1
 
 WARNINGS = -Wall -Wextra -Werror -Wmissing-prototypes -Wshadow -Wvla
 
-# libjwt is opened at run time, not linked: see extension/token.c.
+# libjwt is opened at run time, not linked: see extension/jwt_library.c.
 LIBJWT_SONAME = $(shell objdump -p "$$($(CC) -print-file-name=libjwt.so)" | awk '$$1 == "SONAME" {print $$2}')
 LIBJWT_MINOR = $(shell sed -n 's/^Version: 1\.\([0-9]*\).*/\1/p' "$$(dirname "$$($(CC) -print-file-name=libjwt.so)")/pkgconfig/libjwt.pc")
 PG_CPPFLAGS = -DAUTH_LIBJWT_SONAME='"$(LIBJWT_SONAME)"' -DAUTH_LIBJWT_MINOR=$(LIBJWT_MINOR) -MMD -MP

@@ -10,6 +10,7 @@
 
 #include "miscadmin.h"
 
+#include "jwt_library.h"
 #include "key.h"
 #include "store.h"
 
@@ -39,7 +40,7 @@ CachePut(const SigningKey *key)
     if (slot == NULL) {
         slot = &key_cache[key_cache_next];
         key_cache_next = (key_cache_next + 1) % KEY_CACHE_SIZE;
-        TokenKeyRelease(slot);
+        JwtKeyRelease(slot);
         *slot = *key;
     }
     return slot;

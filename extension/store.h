@@ -10,8 +10,8 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#include "key.h"
 #include "refresh_token.h"
-#include "token.h"
 #include "user.h"
 
 /* An account for the checks of a password; mirrors a part of auth.users. */

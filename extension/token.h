@@ -5,25 +5,11 @@
 #ifndef AUTH_SERVICE_TOKEN_H
 #define AUTH_SERVICE_TOKEN_H
 
+#include "key.h"
 #include "user.h"
 
-/* Longer ones are refused unread: libjwt 1.10 copies a token to the stack. */
+/* Longer ones are refused unread. */
 #define AUTH_ACCESS_TOKEN_BYTES_MAX 4096
-#define AUTH_KID_BYTES_MAX          64
-#define AUTH_ALGORITHM_BYTES_MAX    8
-
-/* Key lengths for HS256: RFC 7518, 3.2 demands 32 bytes at least. */
-#define AUTH_HMAC_KEY_BYTES_MIN 32
-#define AUTH_HMAC_KEY_BYTES_MAX 512
-
-/* Mirrors a row of auth.signing_keys. */
-typedef struct SigningKey {
-    char kid[AUTH_KID_BYTES_MAX + 1];
-    char algorithm[AUTH_ALGORITHM_BYTES_MAX + 1]; /* as in "alg" (RFC 7518, 3.1) */
-    int secret_size;
-    unsigned char secret[AUTH_HMAC_KEY_BYTES_MAX];
-    struct jwt *handle; /* token.c's own; NULL at first */
-} SigningKey;
 
 /* What a token says, every value checked for its type and form. */
 typedef struct TokenClaims {
@@ -35,7 +21,6 @@ typedef struct TokenClaims {
 } TokenClaims;
 
 extern char *TokenIssue(SigningKey *key, int64 user_id, UserRole role, const pg_uuid_t *session_id);
-extern void TokenKeyRelease(SigningKey *key);
 extern bool TokenVerify(const char *token, Size size, TokenClaims *claims);
 
 #endif
