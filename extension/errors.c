@@ -7,6 +7,12 @@
 
 #include "errors.h"
 
+/*
+ * The server logs an error with its statement, and with the statement of the function that called:
+ * people at psql write passwords and tokens as literals there.
+ */
+#define HIDE_STATEMENT errhidestmt(true), errhidecontext(true)
+
 typedef struct ErrorText {
     const char *sqlstate;
     const char *message;
@@ -34,7 +40,7 @@ ErrorRaise(AuthError error)
     const ErrorText *entry = &error_texts[error];
 
     ereport(ERROR, (errcode(SqlState(error)), errmsg_internal("%s", entry->message),
-                    entry->hint ? errhint("%s", entry->hint) : 0));
+                    entry->hint ? errhint("%s", entry->hint) : 0, HIDE_STATEMENT));
 }
 
 const char *
@@ -69,5 +75,5 @@ ProblemsRaise(const FieldProblems *problems)
     ereport(ERROR,
             (errcode(SqlState(problems->first)), errmsg_internal("%s", problems->first_message),
              errdetail_internal("%s", problems->detail->data),
-             err_generic_string(PG_DIAG_COLUMN_NAME, problems->first_field)));
+             err_generic_string(PG_DIAG_COLUMN_NAME, problems->first_field), HIDE_STATEMENT));
 }
