@@ -94,6 +94,7 @@ auth_service_register(PG_FUNCTION_ARGS)
     /* Looked up first to spare the hash; the unique index is what decides. */
     if (StoreAccountByEmail(email_normalized, &account))
         ErrorRaise(AUTH_ERROR_EMAIL_TAKEN);
+    StoreCommitDurably();
     id = StoreAccountInsert(email, email_normalized, PasswordHash(password), first_name, last_name,
                             GetCurrentTimestamp());
     if (id == 0)
@@ -105,11 +106,15 @@ auth_service_register(PG_FUNCTION_ARGS)
 Datum
 auth_service_me(PG_FUNCTION_ARGS)
 {
-    Datum profile = StoreProfileFind(RequireIdentity()->user_id);
+    const Identity *identity = RequireIdentity();
+    Datum profile =
+        StoreProfileFind(identity->user_id, &identity->session_id, GetCurrentTimestamp());
 
     (void)fcinfo;
-    if (profile == 0)
-        ErrorRaise(AUTH_ERROR_INVALID_TOKEN); /* deleted since it was authenticated */
+    if (profile == 0) {
+        RequireLiveIdentity(); /* tells why */
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
+    }
     return profile;
 }
 
@@ -121,7 +126,7 @@ auth_service_me(PG_FUNCTION_ARGS)
 Datum
 auth_service_update_profile(PG_FUNCTION_ARGS)
 {
-    const Identity *identity = RequireIdentity();
+    const Identity *identity = RequireLiveIdentity();
     text *first_name = TextArgument(fcinfo, 0);
     text *last_name = TextArgument(fcinfo, 1);
     FieldProblems problems = {0};
@@ -133,6 +138,7 @@ auth_service_update_profile(PG_FUNCTION_ARGS)
     CheckName(first_name, "first_name", &problems);
     CheckName(last_name, "last_name", &problems);
     ProblemsRaise(&problems);
+    StoreCommitDurably();
     profile = StoreProfileUpdate(identity->user_id, first_name, last_name, GetCurrentTimestamp());
     if (profile == 0)
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
@@ -163,6 +169,7 @@ Datum
 auth_service_set_role(PG_FUNCTION_ARGS)
 {
     RequireAdmin();
+    StoreCommitDurably();
     PG_RETURN_BOOL(StoreRoleUpdate(PG_GETARG_INT64(0), RoleFromDatum(PG_GETARG_OID(1)),
                                    GetCurrentTimestamp()));
 }

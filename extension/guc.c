@@ -61,11 +61,27 @@ DefineBool(const char *name, bool *variable, bool boot, const char *description)
                              NULL, NULL, NULL);
 }
 
+/* Printable ASCII: in another encoding than UTF-8 nothing else would survive JSON and back. */
+static bool
+CheckAscii(char **newval, void **extra, GucSource source)
+{
+    const char *c;
+
+    (void)extra;
+    (void)source;
+    for (c = *newval; *c != '\0'; c++)
+        if (*c < ' ' || *c > '~') {
+            GUC_check_errdetail("Only printable ASCII characters are allowed.");
+            return false;
+        }
+    return true;
+}
+
 static void
 DefineString(const char *name, char **variable, const char *boot, const char *description)
 {
     DefineCustomStringVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0,
-                               NULL, NULL, NULL);
+                               CheckAscii, NULL, NULL);
 }
 
 void

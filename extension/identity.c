@@ -24,6 +24,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "errors.h"
@@ -55,6 +56,17 @@ ExtraAlloc(Size size)
 #endif
 }
 
+/* The claims of this JSON text, with the role that the database gives. */
+Jsonb *
+IdentityClaims(const char *claims, UserRole role)
+{
+    const char *given = psprintf("{\"role\":\"%s\"}", UserRoleName(role));
+
+    return DatumGetJsonbP(
+        DirectFunctionCall2(jsonb_concat, DirectFunctionCall1(jsonb_in, CStringGetDatum(claims)),
+                            DirectFunctionCall1(jsonb_in, CStringGetDatum(given))));
+}
+
 static Identity *
 ParseIdentity(const char *value)
 {
@@ -62,18 +74,20 @@ ParseIdentity(const char *value)
     char *role = strchr(copy, ' ');
     char *session = role ? strchr(role + 1, ' ') : NULL;
     char *claims = session ? strchr(session + 1, ' ') : NULL;
+    UserRole user_role;
     Jsonb *jsonb;
     Identity *parsed;
 
     if (claims == NULL)
         return NULL;
     *role++ = *session++ = *claims++ = '\0';
-    jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(claims)));
+    user_role = strcmp(role, "admin") == 0 ? USER_ROLE_ADMIN : USER_ROLE_USER;
+    jsonb = IdentityClaims(claims, user_role);
     parsed = ExtraAlloc(offsetof(Identity, claims) + VARSIZE(jsonb));
     if (parsed == NULL)
         return NULL;
     parsed->user_id = strtoll(copy, NULL, 10);
-    parsed->role = strcmp(role, "admin") == 0 ? USER_ROLE_ADMIN : USER_ROLE_USER;
+    parsed->role = user_role;
     parsed->session_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(session)));
     parsed->claims_size = VARSIZE(jsonb);
     memcpy(parsed->claims, jsonb, VARSIZE(jsonb));
@@ -167,6 +181,32 @@ RequireIdentity(void)
 }
 
 /*
+ * What the database says of the identity now: in a long transaction it may have been logged out,
+ * blocked or demoted since it was authenticated.  U403A or U401B where it does not stand.
+ */
+static void
+LookAgain(const Identity *who, SessionRow *session)
+{
+    if (!StoreSessionFind(who->user_id, &who->session_id, "", session))
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
+    if (session->is_blocked)
+        ErrorRaise(AUTH_ERROR_BLOCKED);
+    if (!session->exists || GetCurrentTimestamp() >= session->expires_at)
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
+}
+
+/* The identity, which still stands; else U401A, U401B or U403A. */
+const Identity *
+RequireLiveIdentity(void)
+{
+    const Identity *who = RequireIdentity();
+    SessionRow session;
+
+    LookAgain(who, &session);
+    return who;
+}
+
+/*
  * An operator is a role with the privileges of the extension's owner, asking for itself: inside a
  * SECURITY DEFINER function the caller is somebody else, so nobody is an operator there.
  */
@@ -176,12 +216,15 @@ IsOperator(void)
     return !InLocalUserIdChange() && has_privs_of_role(GetUserId(), StoreOwner());
 }
 
-/* Pass for an admin, and for an operator without an identity; else U404A or U401A. */
+/* Pass for an admin, and for an operator without an identity; else U404A, or as above. */
 void
 RequireAdmin(void)
 {
     if (identity != NULL) {
-        if (identity->role != USER_ROLE_ADMIN)
+        SessionRow session;
+
+        LookAgain(identity, &session);
+        if (session.role != USER_ROLE_ADMIN)
             ErrorRaise(AUTH_ERROR_NOT_FOUND);
     } else if (!IsOperator())
         ErrorRaise(AUTH_ERROR_NOT_AUTHENTICATED);

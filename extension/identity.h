@@ -5,6 +5,8 @@
 #ifndef AUTH_SERVICE_IDENTITY_H
 #define AUTH_SERVICE_IDENTITY_H
 
+#include "utils/jsonb.h"
+
 #include "user.h"
 
 typedef struct Identity {
@@ -19,8 +21,10 @@ extern void IdentityInit(void);
 extern void IdentitySet(int64 user_id, UserRole role, const pg_uuid_t *session_id,
                         const char *claims);
 extern void IdentityClear(void);
+extern Jsonb *IdentityClaims(const char *claims, UserRole role);
 extern const Identity *IdentityGet(void);
 extern const Identity *RequireIdentity(void);
+extern const Identity *RequireLiveIdentity(void);
 extern void RequireAdmin(void);
 extern void RequireOperator(void);
 

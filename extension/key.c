@@ -77,7 +77,7 @@ MakeKey(SigningKey *key)
 
 /*
  * The key that signs.  The first one is made here, on first use, and not by CREATE EXTENSION: a
- * restored dump brings its own.  The lock makes two first logins agree on one key.
+ * restored dump brings its own.  Of two first logins one makes the key, and the other one finds it.
  */
 SigningKey *
 KeyActive(void)
@@ -86,10 +86,9 @@ KeyActive(void)
 
     if (StoreKeyActive(&key))
         return CachePut(&key);
-    StoreKeyLock();
-    if (!StoreKeyActive(&key)) {
-        MakeKey(&key);
-        StoreKeyInsert(&key);
-    }
+    MakeKey(&key);
+    if (!StoreKeyInsert(&key) && !StoreKeyActive(&key))
+        ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                        errmsg("the signing keys were changed meanwhile"), errhint("Try again.")));
     return CachePut(&key);
 }

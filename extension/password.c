@@ -199,6 +199,7 @@ auth_service_change_password(PG_FUNCTION_ARGS)
         if (account.is_blocked)
             ErrorRaise(AUTH_ERROR_BLOCKED);
         now = GetCurrentTimestamp();
+        StoreCommitDurably();
         if (StorePasswordUpdate(account.id, account.password_hash,
                                 PasswordHash(PG_GETARG_TEXT_PP(2)), now)) {
             StoreSessionsDelete(account.id);

@@ -2,12 +2,13 @@
  *
  * refresh_token.c: the form of refresh tokens.
  *
- *   base64url( version 1 || user id 8 || session id 16 || counter 8 || tag 16 ), 66 characters
+ *   base64url( version 1 || user id 8 || session id 16 || counter 8 || nonce 8 || tag 16 )
  *
- * Numbers are big-endian.  The tag is HMAC-SHA-256 over all before it, with the session's own key,
- * cut to 16 bytes (RFC 2104, 5).  So one row a session is enough to know a token that was issued
- * from one that was invented, and an old one from the current one; no token is stored.  The scheme
- * is that of the second refresh algorithm of supabase/auth.
+ * 76 characters; numbers are big-endian.  The tag is HMAC-SHA-256 over all before it, with the
+ * session's own key, cut to 16 bytes (RFC 2104, 5).  So one row a session is enough to know a token
+ * that was issued from one that was invented, and an old one from the current one; no token is
+ * stored.  The scheme is that of the second refresh algorithm of supabase/auth, with a nonce: there a
+ * successor can be computed before it is committed.
  */
 #include "postgres.h"
 
@@ -21,7 +22,7 @@
 
 #define VERSION     1
 #define TAG_BYTES   16
-#define BODY_BYTES  (1 + 8 + UUID_LEN + 8)
+#define BODY_BYTES  (1 + 8 + UUID_LEN + 8 + 8)
 #define TOKEN_BYTES (BODY_BYTES + TAG_BYTES)
 #define TOKEN_CHARS ((TOKEN_BYTES * 4 + 2) / 3)
 
@@ -68,7 +69,8 @@ RefreshTokenEncode(const RefreshToken *token, const unsigned char *key)
     raw[0] = VERSION;
     PutInt64(raw + 1, token->user_id);
     memcpy(raw + 9, token->session_id.data, UUID_LEN);
-    PutInt64(raw + 9 + UUID_LEN, token->counter);
+    PutInt64(raw + 9 + UUID_LEN, token->generation.counter);
+    PutInt64(raw + 17 + UUID_LEN, token->generation.nonce);
     PutTag(raw, key);
     Base64UrlEncode(raw, sizeof(raw), encoded);
     return encoded;
@@ -85,7 +87,8 @@ RefreshTokenDecode(const char *given, Size size, RefreshToken *token)
         return false;
     token->user_id = GetInt64(raw + 1);
     memcpy(token->session_id.data, raw + 9, UUID_LEN);
-    token->counter = GetInt64(raw + 9 + UUID_LEN);
+    token->generation.counter = GetInt64(raw + 9 + UUID_LEN);
+    token->generation.nonce = GetInt64(raw + 17 + UUID_LEN);
     return true;
 }
 

@@ -12,7 +12,7 @@
 typedef struct RefreshToken {
     int64 user_id;
     pg_uuid_t session_id;
-    int64 counter;
+    Generation generation;
 } RefreshToken;
 
 extern char *RefreshTokenEncode(const RefreshToken *token, const unsigned char *key);

@@ -47,7 +47,7 @@ AddSeconds(TimestampTz time, int seconds)
 
 /* ---- Login and refresh ------------------------------------------------------------------ */
 
-/* An auth.token_pair with a new access token. */
+/* An auth.token_pair: this refresh token, and a new access token of its generation. */
 static Datum
 TokenPair(FunctionCallInfo fcinfo, UserRole role, const RefreshToken *refresh,
           const unsigned char *refresh_key)
@@ -61,18 +61,28 @@ TokenPair(FunctionCallInfo fcinfo, UserRole role, const RefreshToken *refresh,
     descriptor = BlessTupleDesc(descriptor);
     if (descriptor->natts != lengthof(values))
         elog(ERROR, "auth.token_pair has not its columns");
-    values[0] =
-        CStringGetTextDatum(TokenIssue(KeyActive(), refresh->user_id, role, &refresh->session_id));
+    values[0] = CStringGetTextDatum(TokenIssue(KeyActive(), role, refresh));
     values[1] = CStringGetTextDatum(RefreshTokenEncode(refresh, refresh_key));
     values[2] = CStringGetTextDatum("bearer");
     values[3] = Int32GetDatum(auth_service_access_token_ttl);
     return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
 }
 
+/* A number from 0 to 2^63 - 1 that nobody can guess. */
+static int64
+DrawNonce(void)
+{
+    uint64 nonce;
+
+    if (!pg_strong_random(&nonce, sizeof(nonce)))
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
+    return (int64)(nonce >> 1);
+}
+
 static Datum
 StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now)
 {
-    RefreshToken token = {.user_id = account->id, .counter = 0};
+    RefreshToken token = {.user_id = account->id, .generation = {0, DrawNonce()}};
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
     text *user_agent = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
     bool has_ip = !PG_ARGISNULL(3);
@@ -80,9 +90,8 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
     token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
     if (!pg_strong_random(key, sizeof(key)))
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
-    StoreSessionInsert(account->id, &token.session_id, key, now,
-                       AddSeconds(now, auth_service_refresh_token_ttl), user_agent,
-                       has_ip ? PG_GETARG_DATUM(3) : (Datum)0, has_ip);
+    StoreSessionInsert(&token, key, now, AddSeconds(now, auth_service_refresh_token_ttl),
+                       user_agent, has_ip ? PG_GETARG_DATUM(3) : (Datum)0, has_ip);
     return TokenPair(fcinfo, account->role, &token, key);
 }
 
@@ -117,6 +126,7 @@ auth_service_login(PG_FUNCTION_ARGS)
         if (PasswordNeedsRenewal(verified))
             renewed = PasswordHash(PG_GETARG_TEXT_PP(1));
         now = GetCurrentTimestamp();
+        StoreCommitDurably();
         if (!StoreAccountEnter(account.id, verified, renewed, now, &account))
             continue;
         if (account.is_blocked)
@@ -127,17 +137,34 @@ auth_service_login(PG_FUNCTION_ARGS)
 }
 
 /* What to answer to an authentic refresh token of a living session. */
-typedef enum RefreshVerdict { REFRESH_STEP, REFRESH_SAME, REFRESH_REUSED } RefreshVerdict;
+typedef enum RefreshVerdict {
+    REFRESH_STEP,        /* the current one: go on to the next generation */
+    REFRESH_SAME,        /* forgiven, or without rotation: the current generation again */
+    REFRESH_UNCOMMITTED, /* its transaction rolled back, or was lost in a failover */
+    REFRESH_REUSED       /* used before: somebody has a copy */
+} RefreshVerdict;
 
 static RefreshVerdict
-JudgeRefresh(const RefreshToken *token, const SessionRow *session, TimestampTz now)
+JudgeRefresh(const Generation *given, const SessionRow *session, TimestampTz now)
 {
-    if (token->counter == session->refresh_counter)
+    const Generation *current = &session->generation;
+
+    if (given->counter > current->counter)
+        return REFRESH_UNCOMMITTED;
+    if (given->counter == current->counter && given->nonce == current->nonce)
         return auth_service_refresh_token_rotation ? REFRESH_STEP : REFRESH_SAME;
-    if (token->counter == session->refresh_counter - 1 &&
+    if (given->counter == current->counter - 1 && given->nonce == session->previous_nonce &&
         now <= AddSeconds(session->last_used_at, REFRESH_GRACE_SECONDS))
         return REFRESH_SAME;
     return REFRESH_REUSED;
+}
+
+/* Whether the session's two limits, from its login and from its last use, are still ahead. */
+static bool
+IsWithinLimits(const SessionRow *session, TimestampTz now)
+{
+    return now < session->expires_at &&
+           now < AddSeconds(session->last_used_at, auth_service_refresh_token_idle_ttl);
 }
 
 /*
@@ -152,36 +179,38 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     text *argument = PG_GETARG_TEXT_PP(0);
     const char *given = VARDATA_ANY(argument);
     Size size = VARSIZE_ANY_EXHDR(argument);
+    unsigned char key[AUTH_REFRESH_KEY_BYTES];
     RefreshToken token;
     SessionRow session;
     TimestampTz now;
 
+    /* Nothing is locked for a token that we did not issue. */
     if (!RefreshTokenDecode(given, size, &token) ||
-        !StoreSessionLock(token.user_id, &token.session_id, &session) || session.is_blocked ||
-        !RefreshTokenIsAuthentic(given, size, &token, session.refresh_key))
+        !StoreSessionKey(token.user_id, &token.session_id, key) ||
+        !RefreshTokenIsAuthentic(given, size, &token, key) ||
+        !StoreSessionLock(token.user_id, &token.session_id, &session) || session.is_blocked)
         PG_RETURN_NULL();
+    StoreCommitDurably();
     now = GetCurrentTimestamp();
-    if (now >= session.expires_at ||
-        now >= AddSeconds(session.last_used_at, auth_service_refresh_token_idle_ttl)) {
-        StoreSessionDelete(token.user_id, &token.session_id);
-        PG_RETURN_NULL();
-    }
-    switch (JudgeRefresh(&token, &session, now)) {
+    switch (IsWithinLimits(&session, now) ? JudgeRefresh(&token.generation, &session, now)
+                                          : REFRESH_REUSED) {
     case REFRESH_STEP:
-        token.counter = session.refresh_counter + 1;
-        StoreSessionStep(token.user_id, &token.session_id, token.counter, now);
+        token.generation = (Generation){session.generation.counter + 1, DrawNonce()};
+        StoreSessionStep(&token, now);
         break;
     case REFRESH_SAME:
-        /* Without rotation the session's use is noted all the same, for the idle limit. */
-        if (token.counter == session.refresh_counter)
-            StoreSessionStep(token.user_id, &token.session_id, token.counter, now);
-        token.counter = session.refresh_counter;
+        /* Without rotation the use is noted all the same, for the idle limit. */
+        if (token.generation.counter == session.generation.counter)
+            StoreSessionTouch(token.user_id, &token.session_id, now);
+        token.generation = session.generation;
         break;
+    case REFRESH_UNCOMMITTED:
+        PG_RETURN_NULL();
     case REFRESH_REUSED:
         StoreSessionDelete(token.user_id, &token.session_id);
         PG_RETURN_NULL();
     }
-    PG_RETURN_DATUM(TokenPair(fcinfo, session.role, &token, session.refresh_key));
+    PG_RETURN_DATUM(TokenPair(fcinfo, session.role, &token, key));
 }
 
 /* ---- Logout ----------------------------------------------------------------------------- */
@@ -193,6 +222,7 @@ auth_service_logout(PG_FUNCTION_ARGS)
     const Identity *identity = RequireIdentity();
 
     (void)fcinfo;
+    StoreCommitDurably();
     StoreSessionDelete(identity->user_id, &identity->session_id);
     IdentityClear();
     PG_RETURN_VOID();
@@ -202,8 +232,13 @@ auth_service_logout(PG_FUNCTION_ARGS)
 Datum
 auth_service_logout_all(PG_FUNCTION_ARGS)
 {
+    const Identity *identity = RequireLiveIdentity();
+
     (void)fcinfo;
-    StoreSessionsDelete(RequireIdentity()->user_id);
+    StoreCommitDurably();
+    /* No login slips in between: it locks the account too. */
+    StoreAccountLock(identity->user_id);
+    StoreSessionsDelete(identity->user_id);
     IdentityClear();
     PG_RETURN_VOID();
 }
@@ -211,6 +246,22 @@ auth_service_logout_all(PG_FUNCTION_ARGS)
 /* ---- The identity of a token ------------------------------------------------------------ */
 
 typedef enum TokenVerdict { TOKEN_GOOD, TOKEN_BAD, TOKEN_BLOCKED } TokenVerdict;
+
+/*
+ * Whether this generation was committed, as far as the row can tell: one that is ahead was not, nor
+ * one beside the current or the previous.  Older ones are believed; they soon expire.
+ */
+static bool
+IsCommitted(const Generation *given, const SessionRow *session)
+{
+    const Generation *current = &session->generation;
+
+    if (given->counter == current->counter)
+        return given->nonce == current->nonce;
+    if (given->counter == current->counter - 1)
+        return given->nonce == session->previous_nonce;
+    return given->counter < current->counter;
+}
 
 /*
  * Judge an access token: its own text first, then the database's word on account, session and key.
@@ -225,7 +276,10 @@ JudgeToken(text *token, TokenClaims *claims, SessionRow *session)
         return TOKEN_BAD;
     if (session->is_blocked)
         return TOKEN_BLOCKED;
-    return session->exists && GetCurrentTimestamp() < session->expires_at ? TOKEN_GOOD : TOKEN_BAD;
+    return session->exists && IsCommitted(&claims->generation, session) &&
+                   GetCurrentTimestamp() < session->expires_at
+               ? TOKEN_GOOD
+               : TOKEN_BAD;
 }
 
 /*
@@ -273,7 +327,8 @@ auth_service_authenticate(PG_FUNCTION_ARGS)
 /*
  * SQL function: verify_token(access_token text) returns jsonb
  *
- * The token's claims where authenticate would take it, else NULL.  Sets nothing.
+ * The token's claims where authenticate would take it, its role the database's; else NULL.  Sets
+ * nothing.
  */
 Datum
 auth_service_verify_token(PG_FUNCTION_ARGS)
@@ -283,5 +338,5 @@ auth_service_verify_token(PG_FUNCTION_ARGS)
 
     if (JudgeToken(PG_GETARG_TEXT_PP(0), &claims, &session) != TOKEN_GOOD)
         PG_RETURN_NULL();
-    PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(claims.json)));
+    PG_RETURN_JSONB_P(IdentityClaims(claims.json, session.role));
 }

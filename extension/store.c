@@ -4,7 +4,7 @@
  *
  * The callers' roles have no right on the tables, so each statement runs as the extension's owner,
  * with the switch that PostgreSQL's own foreign key triggers use; an error undoes it.  The caller's
- * search_path stays in force: every name, operator and type below is written with its schema, so
+ * search_path stays in force: every name, operator and type in a statement is written with its schema, so
  * that no object of a caller's can take part.  Plans are made once a backend and kept.
  *
  * For a distributed future every hot statement says user_id = $1, and takes identity and time as
@@ -13,18 +13,19 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
+#include "nodes/params.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 #include "store.h"
 #include "store_statement.h"
@@ -64,12 +65,9 @@ StoreEnd(const StoreCall *call)
     SetUserIdAndSecContext(call->user, call->security_context);
 }
 
-/* Run a statement; the count of its rows. values stand for its parameters, ' ' in nulls: not NULL. */
-uint64
-StoreRun(Statement *statement, const Datum *values, const char *nulls)
+static SPIPlanPtr
+StatementPlan(Statement *statement)
 {
-    int result;
-
     if (statement->plan == NULL) {
         SPIPlanPtr plan = SPI_prepare(statement->sql, statement->parameter_count, statement->types);
 
@@ -77,11 +75,63 @@ StoreRun(Statement *statement, const Datum *values, const char *nulls)
             elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
         statement->plan = plan;
     }
-    result = SPI_execute_plan(statement->plan, unconstify(Datum *, values), nulls,
-                              /* read_only */ false, /* all rows */ 0);
+    return statement->plan;
+}
+
+/*
+ * The values as parameters that are not constants for the planner: it would write constants into
+ * the plan, and anybody may set debug_print_plan and read plans, with keys and hashes in them.
+ */
+static ParamListInfo
+StatementParameters(const Statement *statement, const Datum *values, const char *nulls)
+{
+    ParamListInfo parameters = makeParamList(statement->parameter_count);
+    int i;
+
+    for (i = 0; i < statement->parameter_count; i++) {
+        parameters->params[i].value = values[i];
+        parameters->params[i].isnull = nulls != NULL && nulls[i] != ' ';
+        parameters->params[i].pflags = 0;
+        parameters->params[i].ptype = statement->types[i];
+    }
+    return parameters;
+}
+
+static uint64
+Run(Statement *statement, const Datum *values, const char *nulls, bool read_only)
+{
+    SPIExecuteOptions options = {.read_only = read_only};
+    int result;
+
+    if (statement->parameter_count > 0)
+        options.params = StatementParameters(statement, values, nulls);
+    result = SPI_execute_plan_extended(StatementPlan(statement), &options);
     if (result < 0)
         elog(ERROR, "could not run a statement: %s", SPI_result_code_string(result));
     return SPI_processed;
+}
+
+/* Run a statement; the count of its rows. values stand for its parameters, ' ' in nulls: not NULL. */
+uint64
+StoreRun(Statement *statement, const Datum *values, const char *nulls)
+{
+    return Run(statement, values, nulls, /* read_only */ false);
+}
+
+/*
+ * Run a SELECT on what is committed at this moment, whatever the transaction's snapshot: a session
+ * that was ended stays ended for a transaction that began before, at any isolation level.
+ */
+uint64
+StoreRead(Statement *statement, const Datum *values)
+{
+    uint64 count;
+
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetLatestSnapshot());
+    count = Run(statement, values, NULL, /* read_only */ true);
+    PopActiveSnapshot();
+    return count;
 }
 
 /* Run a statement whose rows nobody reads. */
@@ -156,6 +206,18 @@ StoreJsonMembers(text *json)
     MemoryContextSwitchTo(old);
     StoreEnd(&call);
     return members;
+}
+
+/*
+ * Make this transaction's commit wait for the disk, where the session would not (synchronous_commit
+ * = off): what was answered must be true after a crash.
+ */
+void
+StoreCommitDurably(void)
+{
+    if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+        set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION,
+                          GUC_ACTION_LOCAL, true, 0, false);
 }
 
 /* Run a command that cannot be prepared, as the owner. */

@@ -31,8 +31,8 @@ typedef struct SessionRow {
     TimestampTz expires_at;
     TimestampTz last_activity_at;
     TimestampTz last_used_at;
-    int64 refresh_counter;
-    unsigned char refresh_key[AUTH_REFRESH_KEY_BYTES];
+    Generation generation;
+    int64 previous_nonce; /* of the generation before; generation's own where there was none */
 } SessionRow;
 
 /* One member of a JSON object; value is NULL for a JSON null. */
@@ -52,26 +52,29 @@ extern bool StoreAccountEnter(int64 id, const char *old_hash, const char *new_ha
 extern bool StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash,
                                 TimestampTz now);
 extern bool StoreRoleUpdate(int64 id, UserRole role, TimestampTz now);
+extern void StoreAccountLock(int64 id);
 extern void StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before);
-extern Datum StoreProfileFind(int64 id);
+extern Datum StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now);
 extern Datum StoreProfileUpdate(int64 id, text *first_name, text *last_name, TimestampTz now);
 
-extern void StoreSessionInsert(int64 user_id, const pg_uuid_t *id, const unsigned char *refresh_key,
+extern void StoreSessionInsert(const RefreshToken *token, const unsigned char *refresh_key,
                                TimestampTz now, TimestampTz expires_at, text *user_agent, Datum ip,
                                bool has_ip);
 extern bool StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid,
                              SessionRow *session);
+extern bool StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key);
 extern bool StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session);
-extern void StoreSessionStep(int64 user_id, const pg_uuid_t *id, int64 counter, TimestampTz now);
+extern void StoreSessionStep(const RefreshToken *token, TimestampTz now);
+extern void StoreSessionTouch(int64 user_id, const pg_uuid_t *id, TimestampTz now);
 extern void StoreSessionDelete(int64 user_id, const pg_uuid_t *id);
 extern void StoreSessionsDelete(int64 user_id);
 
 extern bool StoreKeyFind(const char *kid, SigningKey *key);
 extern bool StoreKeyActive(SigningKey *key);
-extern void StoreKeyLock(void);
-extern void StoreKeyInsert(const SigningKey *key);
+extern bool StoreKeyInsert(const SigningKey *key);
 
 extern List *StoreJsonMembers(text *json);
+extern void StoreCommitDurably(void);
 extern void StoreCommand(const char *sql);
 
 #endif

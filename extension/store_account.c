@@ -30,7 +30,7 @@ StoreAccountByEmail(text *email_normalized, AccountRow *account)
     bool found;
 
     StoreBegin(&call);
-    found = StoreRun(&statement, values, NULL) == 1;
+    found = StoreRead(&statement, values) == 1;
     if (found) {
         account->id = DatumGetInt64(ColumnNotNull(1));
         account->role = DatumGetBool(ColumnNotNull(2)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
@@ -138,6 +138,20 @@ StoreRoleUpdate(int64 id, UserRole role, TimestampTz now)
     return StoreExecute(&statement, values, NULL) == 1;
 }
 
+/*
+ * Keep logins of this account out until the transaction ends.  In a transaction with an older
+ * snapshot this fails where one came in since.
+ */
+void
+StoreAccountLock(int64 id)
+{
+    static Statement statement = {
+        "SELECT FROM auth.users u WHERE u.id" EQ "$1 FOR NO KEY UPDATE", 1, {INT8OID}, NULL};
+    Datum values[] = {Int64GetDatum(id)};
+
+    StoreExecute(&statement, values, NULL);
+}
+
 /* Note that the user is active; skipped where it was noted since `before`, or the row is locked. */
 void
 StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before)
@@ -155,35 +169,38 @@ StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before)
     StoreExecute(&statement, values, NULL);
 }
 
-/* An auth.profile from the statement's first column; 0 where there is no such account. */
+/* Take an auth.profile out of the first column, and end the call. */
 static Datum
-Profile(Statement *statement, const Datum *values)
+EndWithProfile(const StoreCall *call, bool found)
 {
-    StoreCall call;
     Datum profile = 0;
 
-    StoreBegin(&call);
-    if (StoreRun(statement, values, NULL) == 1) {
-        MemoryContext old = MemoryContextSwitchTo(call.context);
+    if (found) {
+        MemoryContext old = MemoryContextSwitchTo(call->context);
 
         profile = datumCopy(ColumnNotNull(1), false, -1);
         MemoryContextSwitchTo(old);
     }
-    StoreEnd(&call);
+    StoreEnd(call);
     return profile;
 }
 
+/* The profile of a user whose session stands; 0 where it, or the account, does not. */
 Datum
-StoreProfileFind(int64 id)
+StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now)
 {
-    static Statement statement = {"SELECT " PROFILE_COLUMNS " FROM auth.users u WHERE u.id" EQ
-                                  "$1 AND u.deleted_at IS NULL",
-                                  1,
-                                  {INT8OID},
-                                  NULL};
-    Datum values[] = {Int64GetDatum(id)};
+    static Statement statement = {
+        "SELECT " PROFILE_COLUMNS " FROM auth.users u JOIN auth.sessions s ON s.user_id" EQ
+        "u.id WHERE u.id" EQ "$1 AND u.deleted_at IS NULL AND u.blocked_at IS NULL"
+        " AND s.user_id" EQ "$1 AND s.id" EQ "$2 AND s.expires_at OPERATOR(pg_catalog.>) $3",
+        3,
+        {INT8OID, UUIDOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(id), UUIDPGetDatum(session_id), TimestampTzGetDatum(now)};
+    StoreCall call;
 
-    return Profile(&statement, values);
+    StoreBegin(&call);
+    return EndWithProfile(&call, StoreRead(&statement, values) == 1);
 }
 
 Datum
@@ -198,5 +215,8 @@ StoreProfileUpdate(int64 id, text *first_name, text *last_name, TimestampTz now)
     Datum values[] = {Int64GetDatum(id), PointerGetDatum(first_name), PointerGetDatum(last_name),
                       TimestampTzGetDatum(now)};
 
-    return Profile(&statement, values);
+    StoreCall call;
+
+    StoreBegin(&call);
+    return EndWithProfile(&call, StoreRun(&statement, values, NULL) == 1);
 }

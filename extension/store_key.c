@@ -19,7 +19,7 @@ ReadKey(Statement *statement, const Datum *values, SigningKey *key)
     bool found;
 
     StoreBegin(&call);
-    found = StoreRun(statement, values, NULL) == 1;
+    found = StoreRead(statement, values) == 1;
     if (found) {
         bytea *secret = DatumGetByteaPP(ColumnNotNull(3));
 
@@ -61,22 +61,16 @@ StoreKeyActive(SigningKey *key)
     return ReadKey(&statement, NULL, key);
 }
 
-/* Keep other transactions from making a key until this one ends; readers go on. */
-void
-StoreKeyLock(void)
-{
-    static Statement statement = {
-        "LOCK TABLE auth.signing_keys IN SHARE ROW EXCLUSIVE MODE", 0, {0}, NULL};
-
-    StoreExecute(&statement, NULL, NULL);
-}
-
-void
+/*
+ * Make this the active key; false where another one became that first.  Where the other's transaction
+ * is not over yet, this waits for it.
+ */
+bool
 StoreKeyInsert(const SigningKey *key)
 {
     static Statement statement = {
         "INSERT INTO auth.signing_keys (kid, algorithm, secret, is_active, created_at)"
-        " VALUES ($1, $2, $3, true, $4)",
+        " VALUES ($1, $2, $3, true, $4) ON CONFLICT (is_active) WHERE is_active DO NOTHING",
         4,
         {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID},
         NULL};
@@ -86,5 +80,5 @@ StoreKeyInsert(const SigningKey *key)
 
     SET_VARSIZE(secret, VARHDRSZ + key->secret_size);
     memcpy(VARDATA(secret), key->secret, (Size)key->secret_size);
-    StoreExecute(&statement, values, NULL);
+    return StoreExecute(&statement, values, NULL) == 1;
 }

@@ -29,10 +29,11 @@ typedef struct StoreCall {
 
 extern void StoreBegin(StoreCall *call);
 extern uint64 StoreRun(Statement *statement, const Datum *values, const char *nulls);
+extern uint64 StoreRead(Statement *statement, const Datum *values);
 extern void StoreEnd(const StoreCall *call);
 extern uint64 StoreExecute(Statement *statement, const Datum *values, const char *nulls);
 
-/* Columns of the first row, counted from 1, between StoreRun and StoreEnd. */
+/* Columns of the first row, counted from 1, between StoreRun or StoreRead and StoreEnd. */
 extern Datum Column(int number, bool *is_null);
 extern Datum ColumnNotNull(int number);
 extern char *ColumnText(const StoreCall *call, int number);

@@ -23,7 +23,7 @@
 /* ---- Issuing ---------------------------------------------------------------------------- */
 
 static void
-AppendClaims(StringInfo json, int64 user_id, UserRole role, const pg_uuid_t *session_id)
+AppendClaims(StringInfo json, UserRole role, const RefreshToken *refresh)
 {
     /* The real clock: now() stands still in a transaction. */
     int64 now = (int64)time(NULL);
@@ -44,11 +44,13 @@ AppendClaims(StringInfo json, int64 user_id, UserRole role, const pg_uuid_t *ses
     appendStringInfo(json,
                      ",\"sub\":\"" INT64_FORMAT "\",\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT
                      ",\"jti\":\"%s\",\"role\":\"%s\",\"sid\":\"",
-                     user_id, now, now + auth_service_access_token_ttl, jti, UserRoleName(role));
+                     refresh->user_id, now, now + auth_service_access_token_ttl, jti,
+                     UserRoleName(role));
     for (i = 0; i < UUID_LEN; i++)
         appendStringInfo(json, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-                         session_id->data[i]);
-    appendStringInfoString(json, "\"}");
+                         refresh->session_id.data[i]);
+    appendStringInfo(json, "\",\"gen\":\"" INT64_FORMAT "." INT64_FORMAT "\"}",
+                     refresh->generation.counter, refresh->generation.nonce);
 }
 
 static void
@@ -59,9 +61,9 @@ AppendBase64Url(StringInfo token, const StringInfoData *part)
     token->len += (int)strlen(token->data + token->len);
 }
 
-/* A new access token of this user and session, signed with this key. */
+/* A new access token, of the same user, session and generation as this refresh token. */
 char *
-TokenIssue(SigningKey *key, int64 user_id, UserRole role, const pg_uuid_t *session_id)
+TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh)
 {
     char signature[JWT_SIGNATURE_CHARS + 1];
     StringInfoData part;
@@ -76,7 +78,7 @@ TokenIssue(SigningKey *key, int64 user_id, UserRole role, const pg_uuid_t *sessi
     AppendBase64Url(&token, &part);
     appendStringInfoChar(&token, '.');
     resetStringInfo(&part);
-    AppendClaims(&part, user_id, role, session_id);
+    AppendClaims(&part, role, refresh);
     AppendBase64Url(&token, &part);
     if (!JwtSign(key, token.data, signature))
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not sign an access token")));
@@ -92,22 +94,38 @@ TokenIssue(SigningKey *key, int64 user_id, UserRole role, const pg_uuid_t *sessi
 
 /* ---- Verifying -------------------------------------------------------------------------- */
 
-/* A user id as we write it: decimal, no sign, no leading zero, at most 2^63 - 1. */
+/* A number as we write it, decimal, no sign, no leading zero; the character behind it, or NULL. */
+static const char *
+ReadNumber(const char *given, int64 *number)
+{
+    const char *c = given;
+    uint64 value = 0;
+
+    for (; *c >= '0' && *c <= '9'; c++) {
+        if (c - given >= 19 || (c > given && *given == '0'))
+            return NULL;
+        value = value * 10 + (uint64)(*c - '0');
+    }
+    *number = (int64)value;
+    return c > given && value <= PG_INT64_MAX ? c : NULL;
+}
+
 static bool
 ReadUserId(const char *given, int64 *user_id)
 {
-    uint64 value = 0;
-    const char *c = given;
+    const char *end = given ? ReadNumber(given, user_id) : NULL;
 
-    if (given == NULL || *given < '1' || *given > '9')
-        return false;
-    for (; *c != '\0'; c++) {
-        if (*c < '0' || *c > '9' || c - given >= 19)
-            return false;
-        value = value * 10 + (uint64)(*c - '0');
-    }
-    *user_id = (int64)value;
-    return value <= PG_INT64_MAX;
+    return end != NULL && *end == '\0' && *user_id > 0;
+}
+
+/* "counter.nonce" */
+static bool
+ReadGeneration(const char *given, Generation *generation)
+{
+    const char *dot = given ? ReadNumber(given, &generation->counter) : NULL;
+    const char *end = dot && *dot == '.' ? ReadNumber(dot + 1, &generation->nonce) : NULL;
+
+    return end != NULL && *end == '\0';
 }
 
 /* A session id as we write it: lower-case hexadecimal with its four hyphens. */
@@ -176,7 +194,8 @@ ReadPayload(const char *json, Size size, TokenClaims *claims)
     good = iss != NULL && strcmp(iss, auth_service_issuer) == 0 && jti != NULL && jti[0] != '\0' &&
            IsOurAudience(payload) && IsInTime(payload, claims) &&
            ReadUserId(JsonString(payload, "sub"), &claims->user_id) &&
-           ReadSessionId(JsonString(payload, "sid"), &claims->session_id);
+           ReadSessionId(JsonString(payload, "sid"), &claims->session_id) &&
+           ReadGeneration(JsonString(payload, "gen"), &claims->generation);
     JsonRelease(payload);
     return good;
 }

@@ -6,6 +6,7 @@
 #define AUTH_SERVICE_TOKEN_H
 
 #include "key.h"
+#include "refresh_token.h"
 #include "user.h"
 
 /* Longer ones are refused unread. */
@@ -14,13 +15,14 @@
 /* What a token says, every value checked for its type and form. */
 typedef struct TokenClaims {
     char kid[AUTH_KID_BYTES_MAX + 1];
-    int64 user_id;        /* sub */
-    pg_uuid_t session_id; /* sid */
-    int64 expires_at;     /* exp, seconds since the epoch */
-    char *json;           /* the whole payload */
+    int64 user_id;         /* sub */
+    pg_uuid_t session_id;  /* sid */
+    Generation generation; /* gen */
+    int64 expires_at;      /* exp, seconds since the epoch */
+    char *json;            /* the whole payload */
 } TokenClaims;
 
-extern char *TokenIssue(SigningKey *key, int64 user_id, UserRole role, const pg_uuid_t *session_id);
+extern char *TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh);
 extern bool TokenVerify(const char *token, Size size, TokenClaims *claims);
 
 #endif

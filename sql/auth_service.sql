@@ -24,14 +24,11 @@ BEGIN
                   WHERE n.oid OPERATOR(pg_catalog.=) schema_oid
                   AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
                   AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner)
-       OR EXISTS (SELECT FROM pg_catalog.pg_class c
-                  WHERE c.relnamespace OPERATOR(pg_catalog.=) schema_oid)
-       OR EXISTS (SELECT FROM pg_catalog.pg_proc p
-                  WHERE p.pronamespace OPERATOR(pg_catalog.=) schema_oid)
-       OR EXISTS (SELECT FROM pg_catalog.pg_type t
-                  WHERE t.typnamespace OPERATOR(pg_catalog.=) schema_oid)
-       OR EXISTS (SELECT FROM pg_catalog.pg_operator o
-                  WHERE o.oprnamespace OPERATOR(pg_catalog.=) schema_oid)
+       -- Whatever is in a schema depends on it, objects of every kind; so does the extension.
+       OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass
+                  AND d.refobjid OPERATOR(pg_catalog.=) schema_oid
+                  AND d.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_extension'::pg_catalog.regclass)
     THEN
         RAISE EXCEPTION 'schema "auth" is already in use'
             USING ERRCODE = 'duplicate_schema',
@@ -99,7 +96,9 @@ CREATE TABLE auth.sessions (
     user_id         bigint NOT NULL REFERENCES auth.users ON DELETE CASCADE,
     id              uuid NOT NULL,
     refresh_key     bytea NOT NULL,   -- the HMAC key of the session's refresh tokens
-    refresh_counter bigint NOT NULL,  -- the counter of the current refresh token
+    refresh_counter bigint NOT NULL,  -- the generation of the current tokens: how many came before,
+    refresh_nonce   bigint NOT NULL,  -- and a random number that tells it from one rolled back
+    previous_nonce  bigint NOT NULL,  -- that of the generation before
     created_at      timestamptz NOT NULL,
     last_used_at    timestamptz NOT NULL,
     expires_at      timestamptz NOT NULL,
@@ -137,7 +136,7 @@ COMMENT ON FUNCTION auth.authenticate(text) IS
     'verifies an access token and makes its user the identity of this transaction';
 
 CREATE FUNCTION auth.verify_token(access_token text) RETURNS jsonb
-    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'auth_service_verify_token';
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_verify_token';
 COMMENT ON FUNCTION auth.verify_token(text) IS
     'the claims of an access token that authenticate would take, else NULL; sets nothing';
 
@@ -221,7 +220,32 @@ COMMENT ON FUNCTION auth._arguments(text, text[]) IS
 
 -- ---- Privileges ------------------------------------------------------------------------------
 
--- PUBLIC may read the identity; the rest is given by allow_api.  (Tables grant nothing by default.)
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
+-- PUBLIC may read the identity; the rest is given by allow_api.  First everything that somebody else
+-- was given is taken back: ALTER DEFAULT PRIVILEGES may have given it to a role for reports.
+DO $revoke$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT pg_catalog.format('REVOKE ALL ON %s %s FROM %s', o.kind, o.name,
+                                 CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                                 ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+        FROM (SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                     c.oid::pg_catalog.regclass::text, c.relacl, c.relowner
+              FROM pg_catalog.pg_class c
+              WHERE c.relnamespace OPERATOR(pg_catalog.=) 'auth'::pg_catalog.regnamespace
+              AND c.relkind IN ('r', 'S')
+              UNION ALL
+              SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::text,
+                     COALESCE(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.proowner
+              FROM pg_catalog.pg_proc p
+              WHERE p.pronamespace OPERATOR(pg_catalog.=) 'auth'::pg_catalog.regnamespace) o (kind, name, acl, owner),
+             pg_catalog.aclexplode(o.acl) a
+        WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END
+$revoke$;
 GRANT USAGE ON SCHEMA auth TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.uid(), auth.role(), auth.jwt() TO PUBLIC;

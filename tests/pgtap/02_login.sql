@@ -13,7 +13,7 @@ SELECT is(:'token_type'::text, 'bearer', 'login: token type');
 SELECT is(:expires_in, 900, 'login: lives for 15 minutes by default');
 SELECT is(count(*), 1::bigint, 'login: made one key') FROM auth.signing_keys WHERE is_active;
 SELECT matches(:'access'::text, '^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$', 'login: a JWT');
-SELECT matches(:'refresh'::text, '^[A-Za-z0-9_-]{66}$', 'login: an opaque refresh token');
+SELECT matches(:'refresh'::text, '^[A-Za-z0-9_-]{76}$', 'login: an opaque refresh token');
 SELECT is(user_agent || ' ' || host(ip), 'psql/1 192.0.2.7', 'login: keeps user agent and address')
     FROM auth.sessions WHERE user_id = :ann;
 SELECT isnt(last_activity_at, NULL, 'login: is an activity') FROM auth.users WHERE id = :ann;
@@ -26,7 +26,7 @@ SELECT is(pg_temp.part(:'access', 1)::jsonb,
           jsonb_build_object('alg', 'HS256', 'typ', 'at+jwt', 'kid', (SELECT kid FROM auth.signing_keys)),
           'token: its header');
 SELECT is(ARRAY(SELECT k FROM jsonb_object_keys(pg_temp.part(:'access', 2)::jsonb) k ORDER BY k),
-          '{exp,iat,iss,jti,role,sid,sub}', 'token: its claims');
+          '{exp,gen,iat,iss,jti,role,sid,sub}', 'token: its claims');
 SELECT is(pg_temp.part(:'access', 2)::jsonb -> 'sub', to_jsonb(:'ann'::text), 'token: sub is a string');
 SELECT is((pg_temp.part(:'access', 2)::jsonb ->> 'exp')::int - (pg_temp.part(:'access', 2)::jsonb ->> 'iat')::int,
           900, 'token: exp');

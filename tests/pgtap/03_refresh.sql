@@ -1,6 +1,6 @@
 -- refresh: rotation, forgiveness for 10 seconds, and the end of a session whose token was reused.
 \ir ../setup.sql
-SELECT plan(48);
+SELECT plan(58);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT refresh_token AS r0, access_token AS a0 FROM auth.login('ann@example.com', 'Secret123') \gset
@@ -31,15 +31,34 @@ UPDATE auth.sessions SET last_used_at = last_used_at - interval '11 seconds';
 SELECT is(auth.refresh(:'s0'), NULL, 'reuse: one behind, after the grace interval');
 SELECT is(auth.refresh(:'s1'), NULL, 'reuse: ends the session');
 
+-- Rolled back: neither token of the pair is ever good, not even when the counter has come there, and
+-- the session suffers nothing from it.
+SELECT refresh_token AS n0, access_token AS an0 FROM auth.login('ann@example.com', 'Secret123') \gset
+BEGIN;
+SELECT refresh_token AS x1, access_token AS ax1 FROM auth.refresh(:'n0') \gset
+ROLLBACK;
+SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: the access token is refused');
+SELECT is(auth.refresh(:'x1'), NULL, 'rolled back: the refresh token is refused');
+SELECT isnt(auth.verify_token(:'an0'), NULL, 'rolled back: the session lives');
+SELECT refresh_token AS n1, access_token AS an1 FROM auth.refresh(:'n0') \gset
+SELECT isnt(:'n1'::text, :'x1'::text, 'rolled back: the committed successor is another');
+SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: the access token stays refused');
+SELECT refresh_token AS n2, access_token AS an2 FROM auth.refresh(:'n1') \gset
+SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: also one generation later');
+SELECT isnt(auth.verify_token(:'an1'), NULL, 'while the committed one is good');
+SELECT isnt(auth.verify_token(:'an2'), NULL, 'and the newest');
+SELECT is(auth.refresh(:'x1'), NULL, 'rolled back: using it now shows that there is a copy');
+SELECT is(auth.refresh(:'n2'), NULL, 'rolled back: so the session ends');
+
 -- What is no refresh token.
 SELECT refresh_token AS t, access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset
 SELECT is(auth.refresh(token), NULL, 'refused: ' || coalesce(left(token, 12), 'NULL') || ' …') FROM unnest(ARRAY[
-    NULL, '', ' ', 'x', repeat('A', 66), repeat('x', 1000000), :'t' || '=', :'t' || 'A', ' ' || :'t',
-    left(:'t', 65), :'t' || E'\n', :'a', translate(:'t', '-_', '+/') || '=', 'B' || substr(:'t', 2),
+    NULL, '', ' ', 'x', repeat('A', 76), repeat('x', 1000000), :'t' || '=', :'t' || 'A', ' ' || :'t',
+    left(:'t', 75), :'t' || E'\n', :'a', translate(:'t', '-_', '+/') || '=', 'B' || substr(:'t', 2),
     overlay(:'t' placing 'x' from 40), reverse(:'t')]) token;
 SELECT is(bool_or(auth.refresh(overlay(:'t' placing c from i)) IS NOT NULL), false,
           'refused: any character replaced, at ' || i)
-    FROM generate_series(1, 66, 13) i, unnest(ARRAY['A', 'B', 'Q', '_']) c
+    FROM generate_series(1, 76, 13) i, unnest(ARRAY['A', 'B', 'Q', '_']) c
     WHERE substr(:'t', i, 1) <> c GROUP BY i ORDER BY i;
 SELECT isnt(auth.refresh(:'t'), NULL, 'and none of that has hurt the session');
 

@@ -108,7 +108,7 @@ CREATE FUNCTION pg_temp.plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql 
 SELECT ok(bool_or(p LIKE '%Parallel Seq Scan%'), 'parallel plan: it is one')
     FROM pg_temp.plan_of('SELECT count(*) FROM big WHERE owner = auth.uid() AND auth.role() = ''admin''') p;
 SELECT is(count(*), 10000::bigint, 'parallel plan: workers know the identity')
-    FROM big WHERE owner = auth.uid() AND auth.role() = 'admin' AND auth.jwt() ->> 'role' = 'user';
+    FROM big WHERE owner = auth.uid() AND auth.role() = 'admin' AND auth.jwt() ->> 'role' = 'admin';
 COMMIT;
 
 -- Who needs one.

@@ -1,6 +1,6 @@
 -- Profile and role: who may, and that the database's word counts, not the token's.
 \ir ../setup.sql
-SELECT plan(24);
+SELECT plan(26);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann, auth.register('bob@example.com', 'Secret123') AS bob \gset
 SELECT access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset
@@ -28,9 +28,11 @@ COMMIT;
 BEGIN;
 SELECT auth.authenticate(:'b');
 SELECT is(auth.role(), 'admin'::auth.user_role, 'promoted: an existing token is an admin''s');
-SELECT is(auth.jwt() ->> 'role', 'user', 'promoted: whatever it says');
+SELECT is(auth.jwt() ->> 'role', 'admin', 'promoted: the claims say it too, whatever the token says');
+SELECT is(auth.verify_token(:'b') ->> 'role', 'admin', 'promoted: those of verify_token as well');
 SELECT is(auth.set_role(:ann, 'admin'), true, 'set_role: an admin may');
 SELECT is(auth.set_role(:bob, 'user'), true, 'set_role: also demote himself');
+SELECT throws_ok(format('SELECT auth.set_role(%s, %L)', :bob, 'admin'), 'U404A', NULL, 'demoted: at once, in the same transaction');
 COMMIT;
 BEGIN;
 SELECT auth.authenticate(:'b');

@@ -2,7 +2,7 @@
 -- one is signed with the right key, so that it is refused for what it says.
 \ir ../setup.sql
 \ir ../tokens.sql
-SELECT plan(4 + 30 + 53 + 6 + 256 + 5 + 9 + 3);
+SELECT plan(4 + 30 + 63 + 6 + 256 + 5 + 9 + 3);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT auth.register('bob@example.com', 'Secret123') AS bob \gset
@@ -38,7 +38,7 @@ FROM unnest(ARRAY[
 
 -- Claims.
 SELECT is(pg_temp.verdict(pg_temp.sign(:'header', p, :'secret')), 'U401B', 'claims: ' || what)
-FROM (SELECT (:'payload'::jsonb - c)::text, 'without ' || c FROM unnest('{sub,exp,iat,iss,jti,sid}'::text[]) c
+FROM (SELECT (:'payload'::jsonb - c)::text, 'without ' || c FROM unnest('{sub,exp,iat,iss,jti,sid,gen}'::text[]) c
       UNION ALL SELECT (:'payload'::jsonb || v::jsonb)::text, v FROM unnest(ARRAY[
           '{"sub":1}', '{"sub":"01"}', '{"sub":" 1"}', '{"sub":"1 "}', '{"sub":"+1"}', '{"sub":"-1"}', '{"sub":"1.0"}', '{"sub":"1e0"}',
           '{"sub":"0"}', '{"sub":""}', '{"sub":null}', '{"sub":true}', '{"sub":["1"]}', '{"sub":"9223372036854775808"}',
@@ -46,7 +46,8 @@ FROM (SELECT (:'payload'::jsonb - c)::text, 'without ' || c FROM unnest('{sub,ex
           '{"exp":null}', '{"exp":"9999999999"}', '{"exp":9999999999.5}', '{"exp":-1}', '{"exp":0}', '{"exp":1}', '{"exp":true}', '{"exp":[]}',
           '{"exp":99999999999999999999}', '{"nbf":9999999999}', '{"nbf":"1"}', '{"nbf":1.5}', '{"iat":9999999999}', '{"iat":"1"}', '{"iat":null}',
           '{"iss":"other"}', '{"iss":""}', '{"iss":["auth_service"]}', '{"aud":"x"}', '{"aud":[]}',
-          '{"sid":"00000000-0000-0000-0000-000000000000"}', '{"sid":"x"}', '{"sid":1}', '{"jti":""}', '{"jti":1}']) v
+          '{"sid":"00000000-0000-0000-0000-000000000000"}', '{"sid":"x"}', '{"sid":1}', '{"jti":""}', '{"jti":1}', '{"gen":0}', '{"gen":"0"}', '{"gen":"0.0"}', '{"gen":"-1.0"}', '{"gen":"1.0"}',
+          '{"gen":"00.0"}', '{"gen":"0."}', '{"gen":"0.1 "}', '{"gen":"9223372036854775808.0"}']) v
       UNION ALL VALUES (rtrim(:'payload', '}') || ',"sub":"2"}', 'sub twice'), ('{"exp":9999999999,' || ltrim(:'payload', '{'), 'exp twice'),
           (:'payload' || 'x', 'rubbish behind'), ('[' || :'payload' || ']', 'an array')) c (p, what);
 SELECT is(pg_temp.verdict(pg_temp.sign(:'header', (:'payload'::jsonb || v::jsonb)::text, :'secret')), 'taken', 'claims taken: ' || v)

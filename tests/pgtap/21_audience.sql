@@ -1,7 +1,7 @@
 -- Issuer and audience are settings, and tokens of another are refused.
 \ir ../setup.sql
 \ir ../tokens.sql
-SELECT plan(9);
+SELECT plan(10);
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT access_token AS plain FROM auth.login('ann@example.com', 'Secret123') \gset
 SET auth_service.audience = 'app "one"';
@@ -17,4 +17,5 @@ SELECT is(auth.verify_token(:'good'), NULL, 'iss: a token of the former issuer i
 SET auth_service.issuer = 'auth_service';
 SET auth_service.audience = '';
 SELECT is(auth.verify_token(:'good'), NULL, 'aud: one for somebody else is refused, where none is set');
+SELECT throws_ok($$SET auth_service.issuer = 'Büro'$$, '22023', NULL, 'iss: ASCII only');
 SELECT finish();
