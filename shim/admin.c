@@ -105,6 +105,24 @@ allow_api(struct db_admin *admin, const char *role)
     return true;
 }
 
+/* The role of `serve` must be able to do nothing but what it was given. */
+static bool
+is_ordinary_role(struct db_admin *admin, const char *role)
+{
+    char *found =
+        db_admin_value(admin,
+                       "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1 AND (rolsuper"
+                       " OR rolbypassrls OR rolcreaterole OR rolreplication)",
+                       1, VALUES(role));
+    bool ordinary = found != NULL && found[0] == '\0';
+
+    if (found != NULL && !ordinary)
+        fprintf(stderr,
+                "auth-service: error: role \"%s\" has powers that the front must not have\n", role);
+    free(found);
+    return ordinary;
+}
+
 static bool
 make_role(struct db_admin *admin, const struct config *config, const char *database)
 {
@@ -118,7 +136,8 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
         done = db_admin_command(admin, "CREATE ROLE %I LOGIN", 1, VALUES(role));
         if (done)
             printf("made role %s\n", role);
-    }
+    } else if (done)
+        done = is_ordinary_role(admin, role);
     free(found);
     if (done && config->shim_password != NULL)
         done = db_admin_set_password(admin, role, config->shim_password);
@@ -248,7 +267,7 @@ read_password(const char *prompt, char *line)
         fputs("\n", stderr);
     }
     if (read)
-        line[strcspn(line, "\n")] = '\0';
+        line[strcspn(line, "\r\n")] = '\0';
     return read;
 }
 

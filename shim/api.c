@@ -120,9 +120,12 @@ respond_result(struct http_response *response, struct owner *owner,
     const struct db_result *result = &owner->result;
     bool token_sent = route->access == ROUTE_BEARER;
 
-    if (route->is_health && (result->outcome != DB_DONE || result->is_null))
+    if (route->is_health && (result->outcome != DB_DONE || result->is_null)) {
+        if (result->outcome == DB_ERROR)
+            log_line("request %s: %s: %s", request->id, result->sqlstate,
+                     result->message ? result->message : "");
         respond_error(response, owner, 503, "The database cannot answer", NULL);
-    else if (result->outcome == DB_ERROR)
+    } else if (result->outcome == DB_ERROR)
         respond_sqlstate(response, owner, request, token_sent);
     else if (result->outcome == DB_BUSY || result->outcome == DB_UNAVAILABLE)
         respond_failure(response, owner, request, 503, NULL);
@@ -239,7 +242,9 @@ call(struct db_pool *pool, const struct http_request *request, const struct rout
         }
     }
     statement.parameter_count = i;
-    db_call(pool, token, &statement, values, route->hashes, &owner->result);
+    db_call(pool, token, &statement, values,
+            &(struct db_limits){.hashes = route->hashes, .is_quick = route->is_health},
+            &owner->result);
 }
 
 /* Answer without the database where that is possible; true where it was. */

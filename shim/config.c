@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -35,7 +36,7 @@ static const struct option_row options[] = {
      0,
      0,
      "127.0.0.1",
-     "address to listen on"},
+     "IPv4 address to listen on"},
     {"port",
      {"AUTH_SERVICE_PORT"},
      OPTION_NUMBER,
@@ -202,6 +203,14 @@ fail(const char *format, const char *what)
     exit(2);
 }
 
+/* Of a flag in the environment. */
+static bool
+is_true(const char *value)
+{
+    return strcmp(value, "0") != 0 && strcasecmp(value, "false") != 0 &&
+           strcasecmp(value, "no") != 0 && strcasecmp(value, "off") != 0;
+}
+
 static void
 set_option(struct config *config, const struct option_row *row, const char *value)
 {
@@ -225,10 +234,10 @@ set_option(struct config *config, const struct option_row *row, const char *valu
         *(int *)field = (int)number;
         break;
     case OPTION_FLAG:
-        *(bool *)field = true;
+        *(bool *)field = is_true(value);
         break;
     case OPTION_NO_FLAG:
-        *(bool *)field = false;
+        *(bool *)field = !is_true(value);
         break;
     }
 }
@@ -319,6 +328,19 @@ read_option(struct config *config, int argc, char **argv, int *i)
         fail("option %s needs a value", argv[*i]);
 }
 
+static bool
+is_option_given(int argc, char **argv, const char *option)
+{
+    size_t length = strlen(option);
+    int i;
+
+    for (i = 1; i < argc; i++)
+        if (strncmp(argv[i], option, length) == 0 &&
+            (argv[i][length] == '=' || argv[i][length] == '\0'))
+            return true;
+    return false;
+}
+
 void
 config_read(struct config *config, int argc, char **argv)
 {
@@ -345,6 +367,7 @@ config_read(struct config *config, int argc, char **argv)
     }
     if (config->command == NULL)
         fail("%s is missing", "a command");
+    config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&
         getenv("PGDATABASE") == NULL)
         config->database_name = "auth_service";

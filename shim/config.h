@@ -20,7 +20,8 @@ struct config {
     int keep_alive_timeout; /* seconds that a connection may be idle */
 
     /* The database. */
-    const char *database_url; /* NULL: libpq's own environment and defaults */
+    const char *database_url;    /* NULL: libpq's own environment and defaults */
+    bool database_url_is_public; /* it came from the command line */
     const char *database_host;
     const char *database_port;
     const char *database_name;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "db.h"
@@ -25,6 +26,12 @@ static const struct db_statement authenticate_statement = {
 
 /* After a connection could not be made, the next is tried so many milliseconds later. */
 #define CONNECT_PAUSE 200
+
+/* How long a call waits, in milliseconds: for a connection, for a place to hash, and in all where it
+ * is a quick one. */
+#define CONNECTION_WAIT 2000
+#define HASH_WAIT       5000
+#define QUICK_TIMEOUT   2000
 
 /* More input than this on an idle connection, and it is given up. */
 #define IDLE_READS_MAX 8
@@ -42,7 +49,9 @@ struct db_pool {
     struct connection *connections;
     struct connection **idle; /* a stack: the one used last is the warmest */
     int idle_count;
+    int connected; /* connections that are made, idle or not */
     int hash_slots;
+    int hash_waiting;
     long long connect_after; /* no attempt before this moment */
 };
 
@@ -96,27 +105,45 @@ db_pool_close(struct db_pool *pool)
 
 /* ---- Connections ------------------------------------------------------------------------ */
 
+/*
+ * Take an idle connection; NULL at the deadline.  made: only one that is made already, so NULL at once
+ * where there is none.
+ */
 static struct connection *
-take_connection(struct db_pool *pool, long long deadline)
+take_connection(struct db_pool *pool, bool made, long long deadline)
 {
     struct timespec until = clock_timespec(deadline);
     struct connection *connection = NULL;
 
     pthread_mutex_lock(&pool->mutex);
-    while (pool->idle_count == 0)
-        if (pthread_cond_timedwait(&pool->connection_free, &pool->mutex, &until) != 0)
+    for (;;) {
+        struct connection *top = pool->idle_count > 0 ? pool->idle[pool->idle_count - 1] : NULL;
+
+        if (top != NULL && (!made || top->pg != NULL)) {
+            connection = top;
+            pool->idle_count--;
             break;
-    if (pool->idle_count > 0)
-        connection = pool->idle[--pool->idle_count];
+        }
+        if ((made && pool->connected == 0) ||
+            pthread_cond_timedwait(&pool->connection_free, &pool->mutex, &until) != 0)
+            break;
+    }
     pthread_mutex_unlock(&pool->mutex);
     return connection;
 }
 
+/* Put a connection back: on the top where it is made, below all others where it is not. */
 static void
 give_connection(struct db_pool *pool, struct connection *connection)
 {
     pthread_mutex_lock(&pool->mutex);
-    pool->idle[pool->idle_count++] = connection;
+    if (connection->pg != NULL)
+        pool->idle[pool->idle_count] = connection;
+    else {
+        memmove(pool->idle + 1, pool->idle, (size_t)pool->idle_count * sizeof(*pool->idle));
+        pool->idle[0] = connection;
+    }
+    pool->idle_count++;
     pthread_cond_signal(&pool->connection_free);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -128,9 +155,14 @@ take_hash_slot(struct db_pool *pool, long long deadline)
     bool taken;
 
     pthread_mutex_lock(&pool->mutex);
-    while (pool->hash_slots == 0)
-        if (pthread_cond_timedwait(&pool->hash_free, &pool->mutex, &until) != 0)
-            break;
+    /* Who waits holds a thread, and threads are for everybody: a quarter of them at most. */
+    if (pool->hash_slots == 0 && pool->hash_waiting < pool->config->threads / 4) {
+        pool->hash_waiting++;
+        while (pool->hash_slots == 0)
+            if (pthread_cond_timedwait(&pool->hash_free, &pool->mutex, &until) != 0)
+                break;
+        pool->hash_waiting--;
+    }
     taken = pool->hash_slots > 0;
     if (taken)
         pool->hash_slots--;
@@ -148,10 +180,19 @@ give_hash_slot(struct db_pool *pool)
 }
 
 static void
-drop_connection(struct connection *connection)
+count_connected(struct db_pool *pool, int change)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->connected += change;
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void
+drop_connection(struct db_pool *pool, struct connection *connection)
 {
     PQfinish(connection->pg);
     *connection = (struct connection){0};
+    count_connected(pool, -1);
 }
 
 /*
@@ -186,26 +227,54 @@ may_connect(struct db_pool *pool)
 }
 
 static bool
-make_ready(struct db_pool *pool, struct connection *connection, long long deadline)
+make_connection(struct db_pool *pool, struct connection *connection)
 {
-    if (connection->pg != NULL) {
-        if (is_alive(connection))
-            return true;
-        drop_connection(connection);
-    }
+    PGconn *pg;
+
     if (!may_connect(pool))
         return false;
-    connection->pg = db_connect(pool->config, NULL, deadline);
-    if (connection->pg != NULL && PQstatus(connection->pg) == CONNECTION_OK &&
-        PQsetnonblocking(connection->pg, 1) == 0 && PQenterPipelineMode(connection->pg))
+    pg = db_connect(pool->config, NULL);
+    if (pg != NULL && PQstatus(pg) == CONNECTION_OK && PQsetnonblocking(pg, 1) == 0 &&
+        PQenterPipelineMode(pg)) {
+        connection->pg = pg;
+        count_connected(pool, 1);
         return true;
+    }
     log_line("no connection to the database: %s",
-             connection->pg != NULL ? PQerrorMessage(connection->pg) : "no answer in time");
-    drop_connection(connection);
+             pg != NULL ? PQerrorMessage(pg) : "out of memory");
+    PQfinish(pg);
     pthread_mutex_lock(&pool->mutex);
     pool->connect_after = clock_now() + CONNECT_PAUSE;
     pthread_mutex_unlock(&pool->mutex);
     return false;
+}
+
+static bool
+make_ready(struct db_pool *pool, struct connection *connection)
+{
+    if (connection->pg != NULL && is_alive(connection))
+        return true;
+    if (connection->pg != NULL)
+        drop_connection(pool, connection);
+    return make_connection(pool, connection);
+}
+
+/*
+ * A connection that works.  Where a new one cannot be made, one that others use will do as well when
+ * it comes free.  NULL, and why: none came free, or there is none.
+ */
+static struct connection *
+get_connection(struct db_pool *pool, long long deadline, enum db_outcome *why)
+{
+    struct connection *connection = take_connection(pool, /* made */ false, deadline);
+
+    *why = DB_BUSY;
+    while (connection != NULL && !make_ready(pool, connection)) {
+        give_connection(pool, connection);
+        *why = DB_UNAVAILABLE;
+        connection = take_connection(pool, /* made */ true, deadline);
+    }
+    return connection;
 }
 
 /* ---- A call ----------------------------------------------------------------------------- */
@@ -343,8 +412,17 @@ fill_result(struct db_result *result, PGresult *pg)
     }
 }
 
+/* Whether the server no longer knows what we have prepared, or knows something else by that name. */
+static bool
+is_out_of_step(const struct db_result *result)
+{
+    return result->outcome == DB_ERROR &&
+           (strcmp(result->sqlstate, "26000") == 0 || strcmp(result->sqlstate, "42P05") == 0 ||
+            strcmp(result->sqlstate, "0A000") == 0);
+}
+
 static void
-run_call(const struct db_pool *pool, struct call *call, const char *token,
+run_call(struct db_pool *pool, struct call *call, const char *token,
          const struct db_statement *statement, const char *const *parameters,
          struct db_result *result)
 {
@@ -358,32 +436,29 @@ run_call(const struct db_pool *pool, struct call *call, const char *token,
         fill_result(result, answer);
     else
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
-    if (answer == NULL || PQstatus(pg) != CONNECTION_OK || PQtransactionStatus(pg) != PQTRANS_IDLE)
-        drop_connection(call->connection);
+    if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
+        PQtransactionStatus(pg) != PQTRANS_IDLE || is_out_of_step(result))
+        drop_connection(pool, call->connection);
 }
 
 void
 db_call(struct db_pool *pool, const char *token, const struct db_statement *statement,
-        const char *const *parameters, bool hashes, struct db_result *result)
+        const char *const *parameters, const struct db_limits *limits, struct db_result *result)
 {
-    long long timeout = (long long)pool->config->database_timeout * 1000;
-    long long deadline = clock_now() + timeout;
-    long long wait_until = clock_now() + timeout / 3;
-    struct connection *connection;
+    long long now = clock_now();
+    long long timeout =
+        limits->is_quick ? QUICK_TIMEOUT : (long long)pool->config->database_timeout * 1000;
+    struct call call = {.deadline = now + timeout};
 
     *result = (struct db_result){.outcome = DB_BUSY};
-    if (hashes && !take_hash_slot(pool, wait_until))
+    if (limits->hashes && !take_hash_slot(pool, now + HASH_WAIT))
         return;
-    connection = take_connection(pool, wait_until);
-    if (connection != NULL) {
-        if (make_ready(pool, connection, deadline))
-            run_call(pool, &(struct call){.connection = connection, .deadline = deadline}, token,
-                     statement, parameters, result);
-        else
-            result->outcome = DB_UNAVAILABLE;
-        give_connection(pool, connection);
+    call.connection = get_connection(pool, clock_now() + CONNECTION_WAIT, &result->outcome);
+    if (call.connection != NULL) {
+        run_call(pool, &call, token, statement, parameters, result);
+        give_connection(pool, call.connection);
     }
-    if (hashes)
+    if (limits->hashes)
         give_hash_slot(pool);
 }
 

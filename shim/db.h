@@ -31,6 +31,12 @@ enum db_outcome {
     DB_UNAVAILABLE, /* no connection, or it was lost */
 };
 
+/* How a call may use the pool. */
+struct db_limits {
+    bool hashes;   /* it computes a password's hash, so it waits for one of the places for that */
+    bool is_quick; /* it is no use unless it is answered within two seconds */
+};
+
 struct db_result {
     enum db_outcome outcome;
     bool is_null;
@@ -43,17 +49,23 @@ struct db_result {
     void *owner; /* what the texts live in */
 };
 
+/*
+ * Whether the configured connection string is one; takes a driver's name out of its scheme.  False
+ * after a line that does not quote it: there may be a password in it.
+ */
+bool db_check_url(struct config *config);
+
 /* NULL: out of memory.  Connections are made when they are needed. */
 struct db_pool *db_pool_open(const struct config *config);
 void db_pool_close(struct db_pool *pool);
 
 /*
  * Run a statement, in one transaction with auth.authenticate(token) before it where a token is
- * given, in one round trip.  hashes: it computes a password's hash, so it waits for one of the
- * places for that.  Always fills the result; free it with db_result_free.
+ * given, in one round trip.  Always fills the result; free it with db_result_free.
  */
 void db_call(struct db_pool *pool, const char *token, const struct db_statement *statement,
-             const char *const *parameters, bool hashes, struct db_result *result);
+             const char *const *parameters, const struct db_limits *limits,
+             struct db_result *result);
 void db_result_free(struct db_result *result);
 
 #endif

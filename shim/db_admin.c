@@ -7,11 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "db_admin.h"
 #include "db_connect.h"
 
-#define CONNECT_SECONDS        30
 #define COMMAND_PARAMETERS_MAX 4
 
 struct db_admin {
@@ -40,12 +38,15 @@ db_admin_open(const struct config *config, const char *database)
 
     if (admin == NULL)
         return NULL;
-    admin->pg = db_connect(config, database, clock_now() + CONNECT_SECONDS * 1000);
+    admin->pg = db_connect(config, database);
     if (admin->pg == NULL || PQstatus(admin->pg) != CONNECTION_OK) {
-        complain("cannot connect", admin->pg ? PQerrorMessage(admin->pg) : "no answer in time");
+        complain("cannot connect", admin->pg ? PQerrorMessage(admin->pg) : "out of memory");
         db_admin_close(admin);
         return NULL;
     }
+    /* Passwords are parameters here.  Only a superuser may set this; nobody else needs these commands. */
+    PQclear(PQexec(admin->pg, "SET log_parameter_max_length = 0"));
+    PQclear(PQexec(admin->pg, "SET log_parameter_max_length_on_error = 0"));
     PQsetNoticeProcessor(admin->pg, ignore_notice, NULL);
     return admin;
 }

@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "clock.h"
+#include "db.h"
 #include "db_connect.h"
 
 bool
@@ -27,10 +30,15 @@ db_wait(PGconn *connection, bool for_write, long long deadline)
 }
 
 PGconn *
-db_connect(const struct config *config, const char *database, long long deadline)
+db_connect(const struct config *config, const char *database)
 {
-    /* The first dbname may be a whole connection string; what follows wins over it. */
-    const char *const keywords[] = {"dbname",
+    /*
+     * A connection string is the value of the first dbname; what follows it wins over it, what
+     * stands before it does not.  libpq tries each host of a list for connect_timeout seconds.
+     */
+    const char *const keywords[] = {"connect_timeout",
+                                    "tcp_user_timeout",
+                                    "dbname",
                                     "host",
                                     "port",
                                     "dbname",
@@ -38,9 +46,10 @@ db_connect(const struct config *config, const char *database, long long deadline
                                     "password",
                                     "client_encoding",
                                     "fallback_application_name",
-                                    "tcp_user_timeout",
                                     NULL};
-    const char *const values[] = {config->database_url,
+    const char *const values[] = {"2",
+                                  "10000",
+                                  config->database_url,
                                   config->database_host,
                                   config->database_port,
                                   database ? database : config->database_name,
@@ -48,22 +57,50 @@ db_connect(const struct config *config, const char *database, long long deadline
                                   config->database_password,
                                   "UTF8",
                                   "auth_service",
-                                  "10000",
                                   NULL};
-    PGconn *connection = PQconnectStartParams(keywords, values, /* expand_dbname */ 1);
-    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
-    while (connection != NULL && PQstatus(connection) != CONNECTION_BAD &&
-           status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
-        struct pollfd waited = {.fd = PQsocket(connection),
-                                .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-        long long left = deadline - clock_now();
+    return PQconnectdbParams(keywords, values, /* expand_dbname */ config->database_url != NULL);
+}
 
-        if (left <= 0 || (poll(&waited, 1, (int)left) == 0)) {
-            PQfinish(connection);
-            return NULL;
-        }
-        status = PQconnectPoll(connection);
+bool
+db_check_url(struct config *config)
+{
+    const char *scheme_end = config->database_url ? strstr(config->database_url, "://") : NULL;
+    const char *plus = config->database_url ? strchr(config->database_url, '+') : NULL;
+    PQconninfoOption *options;
+    PQconninfoOption *option;
+    bool has_password = false;
+
+    if (config->database_url == NULL)
+        return true;
+    if (scheme_end != NULL && plus != NULL && plus < scheme_end) {
+        /* "postgresql+asyncpg://": the driver is no business of libpq's. */
+        char *url = strdup(config->database_url);
+
+        if (url == NULL)
+            return false;
+        memmove(url + (plus - config->database_url), scheme_end, strlen(scheme_end) + 1);
+        config->database_url = url;
     }
-    return connection;
+    /* Without "=" or "://" libpq would take it for a database's name, and quote it in messages. */
+    options = scheme_end != NULL || strchr(config->database_url, '=') != NULL
+                  ? PQconninfoParse(config->database_url, NULL)
+                  : NULL;
+    if (options == NULL ||
+        (scheme_end != NULL && strncmp(config->database_url, "postgres", 8) != 0)) {
+        PQconninfoFree(options);
+        fprintf(stderr, "auth-service: the database URL is no connection string of libpq's "
+                        "(postgresql://user:password@host:port/database)\n");
+        return false;
+    }
+    for (option = options; option->keyword != NULL; option++)
+        if (strcmp(option->keyword, "password") == 0 && option->val != NULL)
+            has_password = true;
+    PQconninfoFree(options);
+    if (has_password && config->database_url_is_public) {
+        fprintf(stderr, "auth-service: no password in --database-url: command lines are public; "
+                        "set AUTH_SERVICE_DATABASE_URL or POSTGRES_PASSWORD\n");
+        return false;
+    }
+    return true;
 }

@@ -11,10 +11,10 @@
 #include "config.h"
 
 /*
- * Connect within the deadline (clock.h); the result is never NULL but out of memory, and bad
- * where PQstatus says so.  database: instead of the configured one, or NULL.
+ * Connect, trying each host for two seconds; the result is NULL only out of memory, and bad where
+ * PQstatus says so.  database: instead of the configured one, or NULL.
  */
-PGconn *db_connect(const struct config *config, const char *database, long long deadline);
+PGconn *db_connect(const struct config *config, const char *database);
 
 /* Wait until the socket can be read, or written where asked; false at the deadline. */
 bool db_wait(PGconn *connection, bool for_write, long long deadline);

@@ -29,6 +29,7 @@ static pthread_cond_t stopped;
 static bool stopping;
 static pthread_t watcher;
 static struct deadline *deadlines;
+static DIR *descriptors; /* /proc/self/fd, open from the start: later none may be left to open it */
 
 void
 deadline_begin(struct deadline *deadline, const char *address, int port, long long milliseconds)
@@ -57,8 +58,9 @@ deadline_end(struct deadline *deadline)
     return deadline->has_passed;
 }
 
-static bool
-is_peer(int socket, const struct deadline *deadline)
+/* The peer of a socket as text, and its port; 0 where there is none. */
+static int
+peer_of(int descriptor, char *address, socklen_t size)
 {
     union {
         struct sockaddr any;
@@ -66,33 +68,54 @@ is_peer(int socket, const struct deadline *deadline)
         struct sockaddr_in6 v6;
     } peer = {0};
     socklen_t length = sizeof(peer);
-    char address[INET6_ADDRSTRLEN] = "";
 
-    if (getpeername(socket, &peer.any, &length) != 0)
-        return false;
-    if (peer.any.sa_family == AF_INET && ntohs(peer.v4.sin_port) == deadline->port)
-        inet_ntop(AF_INET, &peer.v4.sin_addr, address, sizeof(address));
-    else if (peer.any.sa_family == AF_INET6 && ntohs(peer.v6.sin6_port) == deadline->port)
-        inet_ntop(AF_INET6, &peer.v6.sin6_addr, address, sizeof(address));
-    return strcmp(address, deadline->address) == 0;
+    if (getpeername(descriptor, &peer.any, &length) != 0)
+        return 0;
+    if (peer.any.sa_family == AF_INET && inet_ntop(AF_INET, &peer.v4.sin_addr, address, size))
+        return ntohs(peer.v4.sin_port);
+    if (peer.any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &peer.v6.sin6_addr, address, size))
+        return ntohs(peer.v6.sin6_port);
+    return 0;
+}
+
+/* Shut this socket down where somebody waits for its peer too long. */
+static void
+shut_down_late(int descriptor, long long now)
+{
+    char address[INET6_ADDRSTRLEN] = "";
+    int port = peer_of(descriptor, address, sizeof(address));
+    struct deadline *deadline;
+
+    for (deadline = deadlines; port != 0 && deadline != NULL; deadline = deadline->next)
+        if (now >= deadline->moment && deadline->port == port &&
+            strcmp(deadline->address, address) == 0) {
+            /* Reading only, at first: an answer (408) can still be sent.  A write that is stuck
+             * ends at the second try. */
+            shutdown(descriptor, deadline->has_passed ? SHUT_RDWR : SHUT_RD);
+            deadline->has_passed = true;
+        }
+}
+
+static bool
+is_any_late(long long now)
+{
+    const struct deadline *deadline;
+
+    for (deadline = deadlines; deadline != NULL; deadline = deadline->next)
+        if (now >= deadline->moment)
+            return true;
+    return false;
 }
 
 static void
-shut_down(const struct deadline *deadline)
+shut_down_all_late(long long now)
 {
-    DIR *descriptors = opendir("/proc/self/fd");
     struct dirent *entry;
 
-    if (descriptors == NULL)
-        return;
-    while ((entry = readdir(descriptors)) != NULL) {
-        int descriptor = atoi(entry->d_name);
-
-        /* Reading only: an answer (408) can still be sent; a stuck write fails by the second try. */
-        if (entry->d_name[0] != '.' && is_peer(descriptor, deadline))
-            shutdown(descriptor, deadline->has_passed ? SHUT_RDWR : SHUT_RD);
-    }
-    closedir(descriptors);
+    rewinddir(descriptors);
+    while ((entry = readdir(descriptors)) != NULL)
+        if (entry->d_name[0] != '.')
+            shut_down_late(atoi(entry->d_name), now);
 }
 
 static void *
@@ -102,14 +125,10 @@ watch(void *nothing)
     pthread_mutex_lock(&mutex);
     while (!stopping) {
         struct timespec next = clock_timespec(clock_now() + WATCH_INTERVAL);
-        struct deadline *deadline;
 
         pthread_cond_timedwait(&stopped, &mutex, &next);
-        for (deadline = deadlines; deadline != NULL; deadline = deadline->next)
-            if (clock_now() >= deadline->moment) {
-                shut_down(deadline);
-                deadline->has_passed = true;
-            }
+        if (is_any_late(clock_now()))
+            shut_down_all_late(clock_now());
     }
     pthread_mutex_unlock(&mutex);
     return NULL;
@@ -124,7 +143,8 @@ deadline_start(void)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&stopped, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    return pthread_create(&watcher, NULL, watch, NULL) == 0;
+    descriptors = opendir("/proc/self/fd");
+    return descriptors != NULL && pthread_create(&watcher, NULL, watch, NULL) == 0;
 }
 
 void
@@ -135,4 +155,5 @@ deadline_stop(void)
     pthread_cond_signal(&stopped);
     pthread_mutex_unlock(&mutex);
     pthread_join(watcher, NULL);
+    closedir(descriptors);
 }

@@ -33,9 +33,13 @@ struct http_server {
     struct mg_context *civetweb;
     const struct config *config;
     struct http_handler handler;
-    atomic_int under_way;
+    atomic_int under_way;   /* requests */
+    atomic_int connections; /* that have a thread */
     atomic_bool draining;
 };
+
+/* When this thread last had something to do: its connection came, or an answer was sent. */
+static _Thread_local long long last_busy;
 
 /* ---- Writing ---------------------------------------------------------------------------- */
 
@@ -87,6 +91,7 @@ write_response(struct http_server *server, struct mg_connection *connection, con
         mg_disable_connection_keep_alive(connection);
     deadline_end(&deadline);
     buffer_free(&out);
+    last_busy = clock_now();
 }
 
 /* An answer of this layer's own, after which the connection is closed. */
@@ -95,7 +100,8 @@ write_error(struct http_server *server, struct mg_connection *connection, const 
             int status, const char *detail)
 {
     struct buffer body = {0};
-    struct http_response response = {.status = status, .close = true};
+    struct http_response response = {
+        .status = status, .close = true, .retry_after = status == 503 ? 1 : 0};
 
     buffer_text(&body, "{\"detail\":");
     buffer_json_string(&body, detail, strlen(detail));
@@ -205,11 +211,23 @@ meet_expectation(struct mg_connection *connection)
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const char *expect = mg_get_header(connection, "Expect");
 
-    if (expect == NULL)
+    if (expect == NULL || strcmp(mg_get_request_info(connection)->http_version, "1.0") == 0)
         return true;
     if (strcasecmp(expect, "100-continue") != 0)
         return false;
     return mg_write(connection, go_on, sizeof(go_on) - 1) > 0;
+}
+
+/*
+ * Whether nearly every thread has a connection.  Then a connection is given up after its answer, or
+ * clients that keep theirs idle would keep all others waiting.
+ */
+static bool
+is_crowded(struct http_server *server)
+{
+    return atomic_load(&server->connections) >
+               server->config->threads - server->config->threads / 8 ||
+           atomic_load(&server->draining);
 }
 
 /* ---- A request -------------------------------------------------------------------------- */
@@ -226,7 +244,7 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->user_agent = mg_get_header(connection, "User-Agent");
     request->remote_address = info->remote_addr;
     server->handler.handle(server->handler.context, request, &response);
-    if (!client_keeps_alive(connection, info) || atomic_load(&server->draining))
+    if (!client_keeps_alive(connection, info) || is_crowded(server))
         response.close = true;
     write_response(server, connection, request->id, &response,
                    strcmp(request->method, "HEAD") == 0);
@@ -279,10 +297,46 @@ begin_request(struct mg_connection *connection)
 {
     struct http_server *server = mg_get_user_data(mg_get_context(connection));
 
+    if (atomic_load(&server->draining)) {
+        char id[HTTP_REQUEST_ID_MAX + 1];
+
+        choose_id(NULL, id);
+        write_error(server, connection, id, 503, "Service Unavailable");
+        return 503;
+    }
     atomic_fetch_add(&server->under_way, 1);
     serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
     return 200; /* handled, whatever the status was: civetweb only wants to log it */
+}
+
+static int
+init_connection(const struct mg_connection *connection, void **data)
+{
+    struct http_server *server = mg_get_user_data(mg_get_context(connection));
+
+    *data = NULL;
+    atomic_fetch_add(&server->connections, 1);
+    last_busy = clock_now();
+    return 0;
+}
+
+static void
+connection_closed(const struct mg_connection *connection)
+{
+    struct http_server *server = mg_get_user_data(mg_get_context(connection));
+
+    atomic_fetch_sub(&server->connections, 1);
+}
+
+/* The least time in milliseconds after which civetweb gives up waiting for a head. */
+static long long
+shortest_timeout(const struct config *config)
+{
+    int seconds = config->keep_alive_timeout < config->request_timeout ? config->keep_alive_timeout
+                                                                       : config->request_timeout;
+
+    return (long long)seconds * 1000;
 }
 
 /* What civetweb refuses before there is a request. */
@@ -293,10 +347,10 @@ http_error(struct mg_connection *connection, int status, const char *message)
     char id[HTTP_REQUEST_ID_MAX + 1];
 
     (void)message;
-    if (status == 413)
-        status = 431; /* it means the head */
-    else if (status == 411)
+    if (status == 411)
         status = 400; /* it means a Content-Length that is no number */
+    else if (status == 400 && clock_now() - last_busy >= shortest_timeout(server->config))
+        status = 408; /* civetweb has one word for a bad head and for one that did not come */
     choose_id(NULL, id);
     write_error(server, connection, id, status, status_text(status));
     return 0;
@@ -316,6 +370,7 @@ http_start(const struct config *config, const struct http_handler *handler)
     struct http_server *server = calloc(1, sizeof(*server));
     char listen_on[128];
     char threads[16];
+    char queue[16];
     char request_timeout[16];
     char keep_alive_timeout[16];
     const char *options[] = {"listening_ports",
@@ -331,7 +386,7 @@ http_start(const struct config *config, const struct http_handler *handler)
                              "tcp_nodelay",
                              "1",
                              "connection_queue",
-                             "1024",
+                             queue,
                              "listen_backlog",
                              "1024",
                              "decode_url",
@@ -347,15 +402,18 @@ http_start(const struct config *config, const struct http_handler *handler)
                              "access_control_allow_headers",
                              "",
                              NULL};
-    struct mg_callbacks callbacks = {
-        .begin_request = begin_request, .http_error = http_error, .log_message = log_message};
+    struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                     .http_error = http_error,
+                                     .log_message = log_message,
+                                     .init_connection = init_connection,
+                                     .connection_closed = connection_closed};
 
     if (server == NULL)
         return NULL;
     server->config = config;
     server->handler = *handler;
-    snprintf(listen_on, sizeof(listen_on), strchr(config->host, ':') ? "[%s]:%d" : "%s:%d",
-             config->host, config->port);
+    snprintf(listen_on, sizeof(listen_on), "%s:%d", config->host, config->port);
+    snprintf(queue, sizeof(queue), "%d", HTTP_QUEUE_LENGTH);
     snprintf(threads, sizeof(threads), "%d", config->threads);
     snprintf(request_timeout, sizeof(request_timeout), "%d", config->request_timeout * 1000);
     snprintf(keep_alive_timeout, sizeof(keep_alive_timeout), "%d",
@@ -370,13 +428,20 @@ http_start(const struct config *config, const struct http_handler *handler)
 }
 
 void
-http_stop(struct http_server *server, long long grace)
+http_drain(struct http_server *server)
 {
-    long long until = clock_now() + grace;
-
     atomic_store(&server->draining, true);
-    while (atomic_load(&server->under_way) > 0 && clock_now() < until)
-        usleep(10000);
+}
+
+bool
+http_is_idle(struct http_server *server)
+{
+    return atomic_load(&server->under_way) == 0;
+}
+
+void
+http_stop(struct http_server *server)
+{
     mg_stop(server->civetweb);
     mg_exit_library();
     free(server);

@@ -11,6 +11,7 @@
 #include "config.h"
 
 #define HTTP_REQUEST_ID_MAX 64
+#define HTTP_QUEUE_LENGTH   1024 /* connections that wait for a thread */
 
 /* A request, whole: its framing is proved and its body is here. */
 struct http_request {
@@ -51,7 +52,13 @@ struct http_server;
 /* Start to serve; NULL, with a line on standard error, where that cannot be done. */
 struct http_server *http_start(const struct config *config, const struct http_handler *handler);
 
-/* Let the requests under way end, for so many milliseconds at most, then stop. */
-void http_stop(struct http_server *server, long long grace);
+/* From now on answer new requests with 503, and close each connection after its answer. */
+void http_drain(struct http_server *server);
+
+/* Whether no request is under way. */
+bool http_is_idle(struct http_server *server);
+
+/* Stop; what is still under way is cut. */
+void http_stop(struct http_server *server);
 
 #endif

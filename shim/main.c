@@ -2,17 +2,22 @@
  *
  * main.c: the command auth-service.
  */
+#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "admin.h"
 #include "api.h"
+#include "clock.h"
 #include "config.h"
 #include "db.h"
 #include "deadline.h"
@@ -21,28 +26,41 @@
 /* How long requests under way may take to end, in milliseconds. */
 #define STOP_GRACE 20000
 
-/* Try the address first: civetweb does not tell why it cannot have it.  0, or an errno. */
-static int
+/* Try the address first: civetweb does not tell why it cannot have it.  False after a line. */
+static bool
 try_address(const struct config *config)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
-    struct addrinfo *address = NULL;
-    char port[8];
-    int error = 0;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)config->port)};
     int on = 1;
     int fd;
+    bool good;
 
-    snprintf(port, sizeof(port), "%d", config->port);
-    if (getaddrinfo(config->host, port, &hints, &address) != 0)
-        return EADDRNOTAVAIL;
-    fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 1) != 0)
-        error = errno;
+    if (inet_pton(AF_INET, config->host, &address.sin_addr) != 1) {
+        fprintf(stderr, "auth-service: --host takes an IPv4 address, not \"%s\"\n", config->host);
+        return false;
+    }
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+           bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 1) == 0;
+    if (!good)
+        fprintf(stderr, "auth-service: cannot listen on %s:%d: %s (--port chooses another)\n",
+                config->host, config->port, strerror(errno));
     if (fd >= 0)
         close(fd);
-    freeaddrinfo(address);
-    return error;
+    return good;
+}
+
+/* Enough descriptors for every connection that is served or waits, as far as the system allows. */
+static void
+raise_descriptor_limit(const struct config *config)
+{
+    rlim_t wanted = (rlim_t)config->threads + (rlim_t)config->pool_size + HTTP_QUEUE_LENGTH + 64;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 /* The threads inherit this: a signal must not interrupt their system calls. */
@@ -63,21 +81,30 @@ block_signals(sigset_t *waited)
     sigaddset(waited, SIGTERM);
 }
 
+/* Wait for the requests under way; a second signal, or the time, ends that. */
+static void
+drain(struct http_server *server, const sigset_t *waited)
+{
+    const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+    long long until = clock_now() + STOP_GRACE;
+
+    http_drain(server);
+    while (!http_is_idle(server) && clock_now() < until && sigtimedwait(waited, NULL, &moment) < 0)
+        continue;
+}
+
 static int
 serve(const struct config *config)
 {
-    int error = try_address(config);
     struct http_server *server = NULL;
     struct http_handler handler;
     struct db_pool *pool;
     sigset_t waited;
     int signal_number;
 
-    if (error != 0) {
-        fprintf(stderr, "auth-service: cannot listen on %s:%d: %s (--port chooses another)\n",
-                config->host, config->port, strerror(error));
+    if (!try_address(config))
         return 1;
-    }
+    raise_descriptor_limit(config);
     block_signals(&waited);
     pool = db_pool_open(config);
     if (pool != NULL && deadline_start()) {
@@ -88,12 +115,11 @@ serve(const struct config *config)
         fprintf(stderr, "auth-service: cannot start: out of threads or memory\n");
         return 1;
     }
-    printf(strchr(config->host, ':') ? "listening on http://[%s]:%d\n"
-                                     : "listening on http://%s:%d\n",
-           config->host, config->port);
+    printf("listening on http://%s:%d\n", config->host, config->port);
     fflush(stdout);
     sigwait(&waited, &signal_number);
-    http_stop(server, STOP_GRACE);
+    drain(server, &waited);
+    http_stop(server);
     deadline_stop();
     db_pool_close(pool);
     return 0;
@@ -105,6 +131,8 @@ main(int argc, char **argv)
     struct config config;
 
     config_read(&config, argc, argv);
+    if (!db_check_url(&config))
+        return 2;
     if (strcmp(config.command, "serve") == 0)
         return serve(&config);
     if (strcmp(config.command, "init-db") == 0)

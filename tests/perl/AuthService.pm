@@ -77,10 +77,12 @@ sub sql
     return $output;
 }
 
-# Start a shim; its port.  The last one started is the one that requests go to.
+# Start a shim; its port.  The last one started is the one that requests go to.  A first argument
+# { descriptors => n } limits them.
 sub shim
 {
     my ($self, @arguments) = @_;
+    my %limits = ref $arguments[0] ? %{ shift @arguments } : ();
     my $port = PostgreSQL::Test::Cluster::get_free_port();
     my $log = "$PostgreSQL::Test::Utils::log_path/" . $self->{node}->name . "_shim_$port.log";
     pipe(my $read, my $write) or die;
@@ -91,7 +93,8 @@ sub shim
         $ENV{$_} = $environment{$_} foreach keys %environment;
         open(STDOUT, '>&', $write) or die;
         open(STDERR, '>', $log) or die;
-        exec($ENV{AUTH_SERVICE}, 'serve', "--port=$port", '--threads=128', @arguments) or POSIX::_exit(127);
+        my @limit = $limits{descriptors} ? ('sh', '-c', "ulimit -n $limits{descriptors}; exec \"\$@\"", 'sh') : ();
+        exec(@limit, $ENV{AUTH_SERVICE}, 'serve', "--port=$port", '--threads=128', @arguments) or POSIX::_exit(127);
     }
     close $write;
     my $line = IO::Select->new($read)->can_read(20) ? <$read> : undef;

@@ -24,6 +24,10 @@ foreach (
     [ 'a blank before the colon', "${post}Content-Length : $length\r\n\r\n" ],
     [ '64 headers before it', $post . join('', map { "H$_: x\r\n" } 1 .. 63) . "Content-Length: $length\r\n\r\n" ],
     [ '200 headers before it', $post . join('', map { "H$_: x\r\n" } 1 .. 200) . "Content-Length: $length\r\n\r\n" ],
+    [ 'an empty line before it', "\r\n${post}\r\n" ],
+    [ 'a blank before it', " ${post}\r\n" ],
+    [ 'the end of a head before it', "\r\n\r\n${post}Content-Length: $length\r\n\r\n" ],
+    [ 'nothing but ends of heads', "\r\n\r\n\r\n\r\n" ],
     [ 'a lone LF', "${post}A: b\nContent-Length: $length\r\n\r\n" ],
     [ 'two lone LFs', "POST /auth/logout HTTP/1.1\nHost: x\n\n" ],
     [ 'a lone CR', "${post}A: b\rContent-Length: $length\r\n\r\n" ],
@@ -138,11 +142,26 @@ foreach (@slow)
 is($gone, 120, 'slow bodies: each got its 408');
 
 # A head that does not end, and idle connections.
-foreach ([ 'half a head', "GET / HTTP/1.1\r\nHost:", 400 ], [ 'an idle connection', $smuggled, 200 ])
+foreach ([ 'half a head', "GET / HTTP/1.1\r\nHost:", 408 ], [ 'an idle connection', $smuggled, 200 ])
 {
     $begin = time;
     ($bytes, $closed) = $s->raw($_->[1], 6);
     ok($closed && time - $begin < 5, "$_->[0]: closed in time");
     is(join(' ', answers($bytes)), $_->[2], "$_->[0]: $_->[2]");
+}
+
+# White space before a request: civetweb skips it and parses on behind what it has received, where another
+# client's request may still stand in the thread's buffer.  One thread, so that the buffer is the same.
+$s->shim('--threads=1', '--request-timeout=2');
+my $private = "GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-ID: VICTIM\r\n";
+my $first = "${private}X-Fill: " . 'a' x 200 . "\r\n\r\n";
+my $second = "${private}Connection: close\r\n\r\n";
+foreach my $blanks (' ' x (length($first) - 4) . "\r\n\r\n", "\r\n" x (length($first) / 2) . "\r\n", "\n" x length($first))
+{
+    ($bytes) = $s->raw("$first$second", 1);
+    is(join(' ', answers($bytes)), '200 200', 'a thread of its own: the victim is answered');
+    ($bytes, $closed) = $s->raw($blanks, 1);
+    unlike($bytes, qr/VICTIM|"status":"live"/, 'and who sends white space after it gets nothing of his');
+    ok($closed, 'but is closed');
 }
 done_testing();

@@ -23,19 +23,26 @@ foreach (
     [ [ 'serve', '--port' ], 2, qr/option --port needs a value/ ], [ [ 'serve', '--port=x' ], 2, qr/port takes a number from 1 to 65535, not "x"/ ],
     [ [ 'serve', '--port=0' ], 2, qr/port takes/ ], [ [ 'serve', '--port=65536' ], 2, qr/port takes/ ], [ [ 'serve', '--port=' ], 2, qr/port takes/ ],
     [ [ 'drop-db', '--yes=no' ], 2, qr/option --yes=no takes no value/ ], [ [ 'serve', 'more' ], 2, qr/unexpected argument "more"/ ], [ ['create-admin'], 2, qr/create-admin needs an e-mail/ ],
-    [ [ 'serve', '--host=nowhere.invalid' ], 1, qr/cannot listen on nowhere.invalid:8000/ ],
+    [ [ 'serve', '--host=nowhere.invalid' ], 1, qr/--host takes an IPv4 address, not "nowhere.invalid"/ ],
+    [ [ 'serve', '--host=::1' ], 1, qr/--host takes an IPv4 address, not "::1"/ ],
+    [ [ 'serve', '--database-url=postgresql://u:Sesame\@h/db' ], 2, qr/no password in --database-url/ ],
+    [ [ 'serve', '--database-url=mysql://u:Sesame\@h/db' ], 2, qr/the database URL is no connection string/ ],
+    [ [ 'serve', '--database-url=Sesame' ], 2, qr/the database URL is no connection string/ ],
     [ [ 'init-db', '--database-host=/nonexistent' ], 1, qr/cannot connect: connection to server on socket/ ])
 {
     my ($arguments, $wanted, $message) = @$_;
     ($status, $out, $err) = $s->command(@$arguments);
     is("$status$out", $wanted, "'@$arguments': status $wanted, nothing on standard output");
     like($err, qr/^auth-service: $message.*\n\z/, "'@$arguments': one line") or diag $err;
+    unlike($err, qr/Sesame/, "'@$arguments': without a password");
 }
 
 # init-db makes what is missing, and can be run again.
 ($status, $out, $err) = $s->command('init-db');
 is("$status$err", '0', 'init-db') or diag $err;
 is($out, "made database auth_service\nmade extension auth_service\nmade role auth_service_shim\n", 'init-db: says what it made');
+($status, $out, $err) = $s->command('init-db', '--shim-role=' . getpwuid($<));
+like("$status$out$err", qr/^1auth-service: error: role ".*" has powers that the front must not have\n\z/, 'init-db: a superuser cannot be the role of the front');
 ($status, $out, $err) = $s->command('init-db');
 is("$status$out$err", '0', 'init-db again: nothing to do');
 is($s->sql("SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'auth_service_shim'"),
@@ -58,7 +65,15 @@ unlike($s->server_log, qr/secret"/, 'init-db: and was never seen by the server')
 ($status, $out, $err) = run_with({ ACCESS_TOKEN_EXPIRE_MINUTES => 'soon' }, 'init-db');
 like("$status $err", qr/^2 auth-service: access-token-minutes takes a number/, 'a bad value in the environment');
 
+# A connection string of SQLAlchemy's, as the service before us had it; only in the environment with a password.
+($status, $out, $err) = run_with({ DATABASE_URL => 'postgresql+asyncpg://' . getpwuid($<) . ':Sesame@/auth_service?host=' . $s->node->host, PGDATABASE => 'nowhere' }, 'init-db');
+is("$status$out$err", '0', 'init-db: by DATABASE_URL') or diag $err;
+
 # create-admin.
+($status, $out, $err) = $s->command(\"Sesame9Xyzzy\r\n", 'create-admin', 'first@example.com');
+is($status, 0, 'create-admin: a line that ends as on Windows');
+unlike($s->server_log, qr/Sesame9/, 'create-admin: the server logs no password');
+is($s->sql("DELETE FROM auth.users; ALTER SEQUENCE auth.users_id_seq RESTART; SELECT 1"), 1, 'create-admin: anew');
 ($status, $out, $err) = $s->command(\"Secret123\n", 'create-admin', 'root@example.com');
 is("$status$out$err", "0made admin root\@example.com with id 1\n", 'create-admin') or diag $err;
 is($s->sql("SELECT role, (auth.login('root\@example.com', 'Secret123')).token_type FROM auth.users"), 'admin|bearer', 'create-admin: an admin who can log in');

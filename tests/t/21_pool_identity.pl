@@ -59,4 +59,35 @@ like("@answers", qr/^(503 1 504 -|504 - 503 1) 200$/, 'busy: 503 with Retry-Afte
 $lock->query_safe('COMMIT');
 $lock->quit;
 is($s->request('GET', '/users/me', token => $ann)->{status}, 200, 'free again: served');
+
+# The server takes fewer connections than the pool would have: those that there are serve everybody.
+$s->shim('--pool-size=8');
+$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'; ALTER ROLE auth_service_shim CONNECTION LIMIT 2");
+my @limited = $s->parallel(8, sub { join ' ', map { $s->request('GET', '/users/me', token => $ann)->{status} } 1 .. 20 });
+is(scalar(grep { !/^(200 ?)+$/ } @limited), 0, 'a limit of connections: all are served by those that there are') or diag join "\n", @limited;
+is(scalar(grep { $s->request('GET', '/users/me', token => $ann)->{status} != 200 } 1 .. 20), 0, 'a limit of connections: afterwards too');
+$s->sql('ALTER ROLE auth_service_shim CONNECTION LIMIT -1');
+
+# The server forgets what was prepared: that costs one answer at most.
+$s->shim('--pool-size=1');
+is($s->request('GET', '/health/ready')->{status}, 200, 'prepared statements: at first');
+$s->sql("CREATE FUNCTION public.forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN EXECUTE ''DEALLOCATE ALL''; RETURN NEW; END';
+    CREATE TRIGGER forget AFTER INSERT ON auth.users EXECUTE FUNCTION public.forget()");
+$s->register('dave@example.com');
+$s->sql('DROP TRIGGER forget ON auth.users');
+$s->request('GET', '/health/ready');
+is($s->request('GET', '/health/ready')->{status}, 200, 'prepared statements: forgotten, and prepared again');
+
+# Hashing has a bound: beyond it 503 at once, and everybody else is served.
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 12');
+$s->shim('--pool-size=4', '--hash-slots=1', '--threads=16');
+my @hashing = $s->parallel(14, sub {
+    return $s->request('GET', '/users/me', token => $ann)->{status} if $_[0] == 14;
+    my $answer = $s->request('POST', '/auth/login', form => [ username => "nobody$_[0]\@example.com", password => 'x' ]);
+    return "$answer->{status} " . ($answer->{headers}{'retry-after'} // '-');
+});
+is(pop @hashing, 200, 'hashing: another request is served meanwhile');
+is(scalar(grep { !/^(401 -|503 1)$/ } @hashing), 0, 'hashing: an answer, or 503 with Retry-After') or diag "@hashing";
+cmp_ok(scalar(grep { /^503/ } @hashing), '>=', 4, 'hashing: the queue has a bound');
+cmp_ok(scalar(grep { /^401/ } @hashing), '>=', 4, 'hashing: and those in it are answered');
 done_testing();

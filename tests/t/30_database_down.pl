@@ -63,4 +63,35 @@ is("@answers", '200 200 200 200 sent', 'SIGTERM: the requests under way are answ
 waitpid $shim, 0;
 is($?, 0, 'SIGTERM: exit status 0');
 pop @{ $s->{shims} };
+
+# Also while clients go on asking: what was accepted is answered whole, or not at all.
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 8');
+$s->shim;
+$shim = $s->{shims}[-1]{pid};
+my $begin = time;
+@answers = $s->parallel(9, sub {
+    if ($_[0] == 9) { sleep 1; kill 'TERM', $shim; return 'sent' }
+    while (time - $begin < 6)
+    {
+        my $answer = $s->request('POST', '/auth/login', form => [ username => 'ann@example.com', password => 'Secret123' ]);
+        next if $answer->{status} == 200;
+        return 'refused' if $answer->{status} == 503 && $answer->{headers}{connection} eq 'close';
+        return $answer->{content} =~ /Could not connect|Unexpected end of stream|Connection re/ ? 'gone' : "$answer->{status} $answer->{content}";
+    }
+    return 'goes on';
+});
+waitpid $shim, 0;
+is($?, 0, 'SIGTERM under load: exit status 0');
+cmp_ok(time - $begin, '<', 6, 'SIGTERM under load: soon');
+is(scalar(grep { !/^(refused|gone|sent)$/ } @answers), 0, 'SIGTERM under load: nobody is left waiting') or diag join "\n", @answers;
+pop @{ $s->{shims} };
+
+# Out of descriptors: slow clients are got rid of all the same.
+$s->shim({ descriptors => 80 }, '--request-timeout=2');
+my @slow = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $s->{port}) } 1 .. 100;
+local $SIG{PIPE} = 'IGNORE';
+$_ && $_->syswrite("POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n") foreach @slow;
+$begin = time;
+while (time - $begin < 5) { $_ && $_->syswrite('x') foreach @slow; sleep 0.5 }
+is($s->request('GET', '/health/ready')->{status}, 200, 'out of descriptors: served again after the deadline');
 done_testing();
