@@ -49,7 +49,7 @@ struct db_pool {
     struct connection *connections;
     struct connection **idle; /* a stack: the one used last is the warmest */
     int idle_count;
-    int connected; /* connections that are made, idle or not */
+    int connected; /* connections that are made or being made, idle or not */
     int hash_slots;
     int hash_waiting;
     long long connect_after; /* no attempt before this moment */
@@ -107,7 +107,7 @@ db_pool_close(struct db_pool *pool)
 
 /*
  * Take an idle connection; NULL at the deadline.  made: only one that is made already, so NULL at once
- * where there is none.
+ * where none is, nor is being made.
  */
 static struct connection *
 take_connection(struct db_pool *pool, bool made, long long deadline)
@@ -184,6 +184,8 @@ count_connected(struct db_pool *pool, int change)
 {
     pthread_mutex_lock(&pool->mutex);
     pool->connected += change;
+    if (pool->connected == 0)
+        pthread_cond_broadcast(&pool->connection_free); /* there is nothing to wait for any more */
     pthread_mutex_unlock(&pool->mutex);
 }
 
@@ -233,11 +235,11 @@ make_connection(struct db_pool *pool, struct connection *connection)
 
     if (!may_connect(pool))
         return false;
+    count_connected(pool, 1);
     pg = db_connect(pool->config, NULL);
     if (pg != NULL && PQstatus(pg) == CONNECTION_OK && PQsetnonblocking(pg, 1) == 0 &&
         PQenterPipelineMode(pg)) {
         connection->pg = pg;
-        count_connected(pool, 1);
         return true;
     }
     log_line("no connection to the database: %s",
@@ -246,6 +248,7 @@ make_connection(struct db_pool *pool, struct connection *connection)
     pthread_mutex_lock(&pool->mutex);
     pool->connect_after = clock_now() + CONNECT_PAUSE;
     pthread_mutex_unlock(&pool->mutex);
+    count_connected(pool, -1);
     return false;
 }
 
