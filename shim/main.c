@@ -128,7 +128,7 @@ serve(const struct config *config)
 int
 main(int argc, char **argv)
 {
-    struct config config;
+    static struct config config; /* for good: what it points to lives as long */
 
     config_read(&config, argc, argv);
     if (!db_check_url(&config))
