@@ -54,23 +54,25 @@ MODULE_big = auth_service
 OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c))
 DATA = $(filter-out sql/$(EXTENSION)--$(EXTVERSION).sql,$(wildcard sql/$(EXTENSION)--*.sql))
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = extension/*.d .build tests/tmp_check
+EXTRA_CLEAN = extension/*.d .build
 NO_INSTALLCHECK = 1
 
 WARNINGS = -Wall -Wextra -Werror -Wmissing-prototypes -Wshadow -Wvla
 
 # libjwt is opened at run time, not linked: see extension/jwt_library.c.
-LIBJWT_SONAME = $(shell objdump -p "$$($(CC) -print-file-name=libjwt.so)" | awk '$$1 == "SONAME" {print $$2}')
-LIBJWT_MINOR = $(shell sed -n 's/^Version: 1\.\([0-9]*\).*/\1/p' "$$(dirname "$$($(CC) -print-file-name=libjwt.so)")/pkgconfig/libjwt.pc")
+LIBJWT_SONAME := $(shell objdump -p "$$($(CC) -print-file-name=libjwt.so)" | awk '$$1 == "SONAME" {print $$2}')
+LIBJWT_MINOR := $(shell sed -n 's/^Version: 1\.\([0-9]*\).*/\1/p' "$$(dirname "$$($(CC) -print-file-name=libjwt.so)")/pkgconfig/libjwt.pc")
 PG_CPPFLAGS = -DAUTH_LIBJWT_SONAME='"$(LIBJWT_SONAME)"' -DAUTH_LIBJWT_MINOR=$(LIBJWT_MINOR) -MMD -MP
 # PostgreSQL's own headers are not written for -Wextra's unused parameters and signs.
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -Wno-declaration-after-statement
 
-with_llvm = no
 override with_llvm = no
+SHLIB_LINK += -Wl,--version-script=extension/exports.map
 include $(PGXS)
 
 -include $(OBJS:.o=.d)
+
+auth_service.so: extension/exports.map
 
 sql/$(EXTENSION)--$(EXTVERSION).sql: sql/$(EXTENSION).sql auth_service.control
 	cp $< $@

@@ -57,7 +57,7 @@ static text *
 CheckEmail(text *email, FieldProblems *problems)
 {
     if (email == NULL)
-        ProblemAdd(problems, "email", AUTH_ERROR_EMAIL_INVALID, "Field required", "missing");
+        ProblemAdd(problems, "email", AUTH_ERROR_ARGUMENT, "Field required", "missing");
     else if (!EmailIsValid(text_to_cstring(email)))
         ProblemAdd(problems, "email", AUTH_ERROR_EMAIL_INVALID, NULL, "value_error");
     else
@@ -83,8 +83,7 @@ auth_service_register(PG_FUNCTION_ARGS)
     int64 id;
 
     if (password == NULL)
-        ProblemAdd(&problems, "password", AUTH_ERROR_PASSWORD_TOO_SHORT, "Field required",
-                   "missing");
+        ProblemAdd(&problems, "password", AUTH_ERROR_ARGUMENT, "Field required", "missing");
     else
         PasswordCheckRules(password, "password", &problems);
     CheckName(first_name, "first_name", &problems);
@@ -110,7 +109,6 @@ auth_service_me(PG_FUNCTION_ARGS)
     Datum profile =
         StoreProfileFind(identity->user_id, &identity->session_id, GetCurrentTimestamp());
 
-    (void)fcinfo;
     if (profile == 0) {
         RequireLiveIdentity(); /* tells why */
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);

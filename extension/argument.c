@@ -50,11 +50,7 @@ ReadField(const char *specification)
 static bool
 IsJson(text *json)
 {
-#if PG_VERSION_NUM >= 170000
-    JsonLexContext *lex = makeJsonLexContext(NULL, json, /* need_escapes */ true);
-#else
-    JsonLexContext *lex = makeJsonLexContext(json, /* need_escapes */ true);
-#endif
+    JsonLexContext *lex = CompatJsonLexContext(json);
 
     return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
 }

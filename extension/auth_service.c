@@ -3,8 +3,9 @@
  * auth_service.c: the module's entry; a table of contents of what is set up when it is loaded.
  *
  *   SQL function -> account.c, session.c, password.c, identity.c, grant.c, argument.c   (the rules)
- *                -> token.c, refresh_token.c, key.c, email.c                            (formats)
- *                -> store.c                                                             (tables)
+ *                -> token.c, refresh_token.c, key.c, email.c, base64url.c               (formats)
+ *                -> jwt_library.c                                                       (libjwt)
+ *                -> store_*.c -> store.c                                                (tables)
  */
 #include "postgres.h"
 

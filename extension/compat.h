@@ -9,4 +9,18 @@
 #include "varatt.h" /* VARDATA_ANY and its like; part of postgres.h before */
 #endif
 
+/* Memory for a setting's "extra": PostgreSQL 16 gave it an allocator of its own.  NULL: none left. */
+#if PG_VERSION_NUM >= 160000
+#define CompatGucAlloc(size) guc_malloc(LOG, size)
+#else
+#define CompatGucAlloc(size) malloc(size)
+#endif
+
+/* For PostgreSQL's JSON parser, with escapes decoded: 17 takes the memory to use as well. */
+#if PG_VERSION_NUM >= 170000
+#define CompatJsonLexContext(json) makeJsonLexContext(NULL, json, true)
+#else
+#define CompatJsonLexContext(json) makeJsonLexContext(json, true)
+#endif
+
 #endif

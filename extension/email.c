@@ -15,7 +15,6 @@
 
 #include "email.h"
 
-#define EMAIL_BYTES_MAX 254
 #define LOCAL_BYTES_MAX 64
 #define LABEL_BYTES_MAX 63
 
@@ -106,7 +105,7 @@ EmailIsValid(const char *email)
 {
     const char *at = strchr(email, '@');
 
-    return at != NULL && strlen(email) <= EMAIL_BYTES_MAX &&
+    return at != NULL && strlen(email) <= AUTH_EMAIL_BYTES_MAX &&
            IsLocalPart(email, (Size)(at - email)) && IsDomain(at + 1) && IsVisible(email);
 }
 

@@ -43,19 +43,13 @@ ErrorRaise(AuthError error)
                     entry->hint ? errhint("%s", entry->hint) : 0, HIDE_STATEMENT));
 }
 
-const char *
-ErrorMessage(AuthError error)
-{
-    return error_texts[error].message;
-}
-
 /* Note a broken rule of a field.  The message is the rule's own where NULL is given. */
 void
 ProblemAdd(FieldProblems *problems, const char *field, AuthError rule, const char *message,
            const char *type)
 {
     if (message == NULL)
-        message = ErrorMessage(rule);
+        message = error_texts[rule].message;
     if (problems->detail == NULL) {
         problems->detail = makeStringInfo();
         problems->first = rule;

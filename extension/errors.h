@@ -53,7 +53,6 @@ typedef struct FieldProblems {
 } FieldProblems;
 
 extern void ErrorRaise(AuthError error) pg_attribute_noreturn();
-extern const char *ErrorMessage(AuthError error);
 extern void ProblemAdd(FieldProblems *problems, const char *field, AuthError rule,
                        const char *message, const char *type);
 extern void ProblemsRaise(const FieldProblems *problems);

@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
-
 #include "utils/guc.h"
 
 #include "guc.h"
@@ -45,7 +43,7 @@ char *auth_service_issuer = NULL;
 /* "aud" of our access tokens (RFC 7519, 4.1.3); empty: none is written, and none accepted. */
 char *auth_service_audience = NULL;
 
-/* Signature of the helpers below: name, variable, default, limits, unit flag, description. */
+/* name, variable, default, limits, unit flag, description */
 static void
 DefineInt(const char *name, int *variable, int boot, int min, int max, int unit,
           const char *description)
@@ -67,8 +65,6 @@ CheckAscii(char **newval, void **extra, GucSource source)
 {
     const char *c;
 
-    (void)extra;
-    (void)source;
     for (c = *newval; *c != '\0'; c++)
         if (*c < ' ' || *c > '~') {
             GUC_check_errdetail("Only printable ASCII characters are allowed.");

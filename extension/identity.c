@@ -41,21 +41,6 @@ PG_FUNCTION_INFO_V1(auth_service_uid);
 PG_FUNCTION_INFO_V1(auth_service_role);
 PG_FUNCTION_INFO_V1(auth_service_jwt);
 
-/* Memory of a setting's extra: PostgreSQL 16 gave it an allocator of its own. */
-static void *
-ExtraAlloc(Size size)
-{
-#if PG_VERSION_NUM >= 160000
-    return guc_malloc(LOG, size);
-#else
-    void *extra = malloc(size);
-
-    if (extra == NULL)
-        ereport(LOG, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-    return extra;
-#endif
-}
-
 /* The claims of this JSON text, with the role that the database gives. */
 Jsonb *
 IdentityClaims(const char *claims, UserRole role)
@@ -83,7 +68,7 @@ ParseIdentity(const char *value)
     *role++ = *session++ = *claims++ = '\0';
     user_role = strcmp(role, "admin") == 0 ? USER_ROLE_ADMIN : USER_ROLE_USER;
     jsonb = IdentityClaims(claims, user_role);
-    parsed = ExtraAlloc(offsetof(Identity, claims) + VARSIZE(jsonb));
+    parsed = CompatGucAlloc(offsetof(Identity, claims) + VARSIZE(jsonb));
     if (parsed == NULL)
         return NULL;
     parsed->user_id = strtoll(copy, NULL, 10);
@@ -98,7 +83,6 @@ ParseIdentity(const char *value)
 static bool
 IdentityCheck(char **newval, void **extra, GucSource source)
 {
-    (void)source;
     *extra = NULL;
     if (*newval == NULL || **newval == '\0')
         return true;
@@ -113,7 +97,6 @@ IdentityCheck(char **newval, void **extra, GucSource source)
 static void
 IdentityAssign(const char *newval, void *extra)
 {
-    (void)newval;
     identity = extra;
 }
 
@@ -164,13 +147,6 @@ IdentityClear(void)
     SetSetting("");
 }
 
-/* The identity, or NULL. */
-const Identity *
-IdentityGet(void)
-{
-    return identity;
-}
-
 /* The identity; U401A without one. */
 const Identity *
 RequireIdentity(void)
@@ -191,7 +167,7 @@ LookAgain(const Identity *who, SessionRow *session)
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
     if (session->is_blocked)
         ErrorRaise(AUTH_ERROR_BLOCKED);
-    if (!session->exists || GetCurrentTimestamp() >= session->expires_at)
+    if (!IsSessionAlive(session, GetCurrentTimestamp()))
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
 }
 

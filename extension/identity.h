@@ -22,7 +22,6 @@ extern void IdentitySet(int64 user_id, UserRole role, const pg_uuid_t *session_i
                         const char *claims);
 extern void IdentityClear(void);
 extern Jsonb *IdentityClaims(const char *claims, UserRole role);
-extern const Identity *IdentityGet(void);
 extern const Identity *RequireIdentity(void);
 extern const Identity *RequireLiveIdentity(void);
 extern void RequireAdmin(void);

@@ -8,10 +8,9 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-
 #include "jwt_library.h"
 #include "key.h"
+#include "random.h"
 #include "store.h"
 
 #define KEY_CACHE_SIZE   8
@@ -68,9 +67,8 @@ MakeKey(SigningKey *key)
     memset(key, 0, sizeof(*key));
     strlcpy(key->algorithm, "HS256", sizeof(key->algorithm));
     key->secret_size = AUTH_HMAC_KEY_BYTES_MIN;
-    if (!pg_strong_random(key->secret, key->secret_size) ||
-        !pg_strong_random(random, sizeof(random)))
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
+    RandomBytes(key->secret, key->secret_size);
+    RandomBytes(random, sizeof(random));
     for (i = 0; i < KID_RANDOM_BYTES; i++)
         snprintf(key->kid + 2 * i, 3, "%02x", random[i]);
 }

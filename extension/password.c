@@ -17,8 +17,7 @@
 #include "guc.h"
 #include "password.h"
 
-#define EMAIL_LOOKUP_BYTES_MAX 254
-#define HASH_CHARS             60 /* "$2a$" cost "$" 22 of salt, 31 of hash */
+#define HASH_CHARS 60 /* "$2a$" cost "$" 22 of salt, 31 of hash */
 
 PG_FUNCTION_INFO_V1(auth_service_change_password);
 
@@ -132,7 +131,7 @@ PasswordNeedsRenewal(const char *hash)
  * of today's cost: 2^cost rounds are what is left of them after 2^c, 2^c + 2^(c+1) + ... rounds.
  * (A hash of a higher cost than today's takes longer; it is renewed at the next login.)
  */
-bool
+static bool
 PasswordVerify(text *password, const char *hash)
 {
     int cost = HashCost(hash);
@@ -161,9 +160,9 @@ PasswordVerify(text *password, const char *hash)
 /* ---- Accounts --------------------------------------------------------------------------- */
 
 bool
-CredentialsVerify(text *email, text *password, AccountRow *account)
+PasswordVerifyCredentials(text *email, text *password, AccountRow *account)
 {
-    bool found = VARSIZE_ANY_EXHDR(email) <= EMAIL_LOOKUP_BYTES_MAX &&
+    bool found = VARSIZE_ANY_EXHDR(email) <= AUTH_EMAIL_BYTES_MAX &&
                  StoreAccountByEmail(EmailNormalize(email), account);
     bool good = PasswordVerify(password, found ? account->password_hash : NULL);
 
@@ -191,10 +190,10 @@ auth_service_change_password(PG_FUNCTION_ARGS)
         PG_RETURN_BOOL(false);
 
     /* No lock is held while hashing, so the account may have changed: then look again. */
-    for (tries = 0; tries < PASSWORD_TRIES; tries++) {
+    for (tries = 0; tries < AUTH_PASSWORD_TRIES; tries++) {
         TimestampTz now;
 
-        if (!CredentialsVerify(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
+        if (!PasswordVerifyCredentials(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
             break;
         if (account.is_blocked)
             ErrorRaise(AUTH_ERROR_BLOCKED);

@@ -9,14 +9,13 @@
 #include "store.h"
 
 /* How often a password is verified anew because its account's hash has changed meanwhile. */
-#define PASSWORD_TRIES 3
+#define AUTH_PASSWORD_TRIES 3
 
 extern void PasswordCheckRules(text *password, const char *field, FieldProblems *problems);
 extern char *PasswordHash(text *password);
-extern bool PasswordVerify(text *password, const char *hash);
 extern bool PasswordNeedsRenewal(const char *hash);
 
 /* The account of these credentials; false where there is none, after the same work. */
-extern bool CredentialsVerify(text *email, text *password, AccountRow *account);
+extern bool PasswordVerifyCredentials(text *email, text *password, AccountRow *account);
 
 #endif

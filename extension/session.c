@@ -24,6 +24,7 @@
 #include "key.h"
 #include "password.h"
 #include "refresh_token.h"
+#include "random.h"
 #include "store.h"
 #include "token.h"
 
@@ -74,8 +75,7 @@ DrawNonce(void)
 {
     uint64 nonce;
 
-    if (!pg_strong_random(&nonce, sizeof(nonce)))
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
+    RandomBytes(&nonce, sizeof(nonce));
     return (int64)(nonce >> 1);
 }
 
@@ -88,8 +88,7 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
     bool has_ip = !PG_ARGISNULL(3);
 
     token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
-    if (!pg_strong_random(key, sizeof(key)))
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
+    RandomBytes(key, sizeof(key));
     StoreSessionInsert(&token, key, now, AddSeconds(now, auth_service_refresh_token_ttl),
                        user_agent, has_ip ? PG_GETARG_DATUM(3) : (Datum)0, has_ip);
     return TokenPair(fcinfo, account->role, &token, key);
@@ -112,13 +111,13 @@ auth_service_login(PG_FUNCTION_ARGS)
      * No lock is held while hashing.  Afterwards the account is looked at again, and locked, where
      * its hash is still the one that was verified; otherwise it was changed meanwhile: once more.
      */
-    for (tries = 0; tries < PASSWORD_TRIES; tries++) {
+    for (tries = 0; tries < AUTH_PASSWORD_TRIES; tries++) {
         AccountRow account;
         const char *verified;
         const char *renewed = NULL;
         TimestampTz now;
 
-        if (!CredentialsVerify(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
+        if (!PasswordVerifyCredentials(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
             break;
         if (account.is_blocked)
             ErrorRaise(AUTH_ERROR_BLOCKED);
@@ -221,7 +220,6 @@ auth_service_logout(PG_FUNCTION_ARGS)
 {
     const Identity *identity = RequireIdentity();
 
-    (void)fcinfo;
     StoreCommitDurably();
     StoreSessionDelete(identity->user_id, &identity->session_id);
     IdentityClear();
@@ -234,7 +232,6 @@ auth_service_logout_all(PG_FUNCTION_ARGS)
 {
     const Identity *identity = RequireLiveIdentity();
 
-    (void)fcinfo;
     StoreCommitDurably();
     /* No login slips in between: it locks the account too. */
     StoreAccountLock(identity->user_id);
@@ -276,8 +273,8 @@ JudgeToken(text *token, TokenClaims *claims, SessionRow *session)
         return TOKEN_BAD;
     if (session->is_blocked)
         return TOKEN_BLOCKED;
-    return session->exists && IsCommitted(&claims->generation, session) &&
-                   GetCurrentTimestamp() < session->expires_at
+    return IsSessionAlive(session, GetCurrentTimestamp()) &&
+                   IsCommitted(&claims->generation, session)
                ? TOKEN_GOOD
                : TOKEN_BAD;
 }

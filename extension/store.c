@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * store.c: the only file that speaks to the tables, through SPI.
+ * store.c: how statements are run; the only file that knows SPI.  They stand in store_*.c.
  *
  * The callers' roles have no right on the tables, so each statement runs as the extension's owner,
  * with the switch that PostgreSQL's own foreign key triggers use; an error undoes it.  The caller's
@@ -23,7 +23,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -163,6 +162,13 @@ ColumnNotNull(int number)
     if (is_null)
         elog(ERROR, "column %d of an auth_service table is unexpectedly NULL", number);
     return value;
+}
+
+/* Statements ask whether the role is admin's: so no enum's value has to be known here. */
+UserRole
+ColumnRole(int number)
+{
+    return DatumGetBool(ColumnNotNull(number)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
 }
 
 /* A text column of the first row in the caller's context; NULL for NULL. */

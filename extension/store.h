@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * store.h: the tables.  One function a statement; the callers see structs, never Datums or SPI.
+ * store.h: the tables.  One function a statement; the callers see structs, and no SPI.
  *
  * All run as the extension's owner, whoever called; palloc'ed results live in the caller's context.
  */
@@ -34,6 +34,12 @@ typedef struct SessionRow {
     Generation generation;
     int64 previous_nonce; /* of the generation before; generation's own where there was none */
 } SessionRow;
+
+static inline bool
+IsSessionAlive(const SessionRow *session, TimestampTz now)
+{
+    return session->exists && now < session->expires_at;
+}
 
 /* One member of a JSON object; value is NULL for a JSON null. */
 typedef struct JsonMember {

@@ -33,7 +33,7 @@ StoreAccountByEmail(text *email_normalized, AccountRow *account)
     found = StoreRead(&statement, values) == 1;
     if (found) {
         account->id = DatumGetInt64(ColumnNotNull(1));
-        account->role = DatumGetBool(ColumnNotNull(2)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+        account->role = ColumnRole(2);
         account->is_blocked = DatumGetBool(ColumnNotNull(3));
         account->password_hash = ColumnText(&call, 4);
     }
@@ -97,7 +97,7 @@ StoreAccountEnter(int64 id, const char *old_hash, const char *new_hash, Timestam
     found = StoreRun(&statement, values, NULL) == 1;
     if (found) {
         account->id = id;
-        account->role = DatumGetBool(ColumnNotNull(1)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+        account->role = ColumnRole(1);
         account->is_blocked = DatumGetBool(ColumnNotNull(2));
     }
     StoreEnd(&call);
@@ -185,7 +185,10 @@ EndWithProfile(const StoreCall *call, bool found)
     return profile;
 }
 
-/* The profile of a user whose session stands; 0 where it, or the account, does not. */
+/*
+ * The profile of a user whose session stands; 0 where it, or the account, does not.  One statement for
+ * both, since this is what clients ask for most.
+ */
 Datum
 StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now)
 {

@@ -62,7 +62,7 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
     found = StoreRead(&statement, values) == 1;
     if (found) {
         memset(session, 0, sizeof(*session));
-        session->role = DatumGetBool(ColumnNotNull(1)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+        session->role = ColumnRole(1);
         session->is_blocked = DatumGetBool(ColumnNotNull(2));
         session->last_activity_at = DatumGetTimestampTz(Column(4, &is_null));
         if (is_null)
@@ -125,7 +125,7 @@ StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session)
     if (found) {
         memset(session, 0, sizeof(*session));
         session->exists = true;
-        session->role = DatumGetBool(ColumnNotNull(1)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+        session->role = ColumnRole(1);
         session->is_blocked = DatumGetBool(ColumnNotNull(2));
         session->expires_at = DatumGetTimestampTz(ColumnNotNull(3));
         session->last_used_at = DatumGetTimestampTz(ColumnNotNull(4));

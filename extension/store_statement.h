@@ -10,6 +10,8 @@
 
 #define STATEMENT_PARAMETERS_MAX 8
 
+#include "user.h"
+
 struct _SPI_plan;
 
 /* A statement; its plan is made at the first run and kept for the backend's life. */
@@ -36,6 +38,7 @@ extern uint64 StoreExecute(Statement *statement, const Datum *values, const char
 /* Columns of the first row, counted from 1, between StoreRun or StoreRead and StoreEnd. */
 extern Datum Column(int number, bool *is_null);
 extern Datum ColumnNotNull(int number);
+extern UserRole ColumnRole(int number); /* of a boolean: whether it is an admin */
 extern char *ColumnText(const StoreCall *call, int number);
 
 #endif

@@ -13,6 +13,7 @@
 #include "guc.h"
 #include "jwt_library.h"
 #include "key.h"
+#include "random.h"
 #include "token.h"
 
 #define TOKEN_TYPE       "at+jwt" /* RFC 9068, 2.1 */
@@ -31,8 +32,7 @@ AppendClaims(StringInfo json, UserRole role, const RefreshToken *refresh)
     char jti[JTI_RANDOM_BYTES * 4 / 3 + 3];
     int i;
 
-    if (!pg_strong_random(random, sizeof(random)))
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
+    RandomBytes(random, sizeof(random));
     Base64UrlEncode(random, sizeof(random), jti);
 
     appendStringInfoString(json, "{\"iss\":");
@@ -166,17 +166,17 @@ IsOurAudience(const struct json_t *payload)
 
 /* Whether all times are numbers without a fraction, and now is between them. */
 static bool
-IsInTime(const struct json_t *payload, TokenClaims *claims)
+IsInTime(const struct json_t *payload)
 {
     int64 now = (int64)time(NULL);
+    int64 exp;
     int64 iat;
     int64 nbf = now;
 
-    if (!JsonInteger(payload, "exp", &claims->expires_at) || !JsonInteger(payload, "iat", &iat) ||
+    if (!JsonInteger(payload, "exp", &exp) || !JsonInteger(payload, "iat", &iat) ||
         (JsonHas(payload, "nbf") && !JsonInteger(payload, "nbf", &nbf)))
         return false;
-    return claims->expires_at > now && iat <= now + CLOCK_SKEW_SECONDS &&
-           nbf <= now + CLOCK_SKEW_SECONDS;
+    return exp > now && iat <= now + CLOCK_SKEW_SECONDS && nbf <= now + CLOCK_SKEW_SECONDS;
 }
 
 static bool
@@ -192,7 +192,7 @@ ReadPayload(const char *json, Size size, TokenClaims *claims)
     iss = JsonString(payload, "iss");
     jti = JsonString(payload, "jti");
     good = iss != NULL && strcmp(iss, auth_service_issuer) == 0 && jti != NULL && jti[0] != '\0' &&
-           IsOurAudience(payload) && IsInTime(payload, claims) &&
+           IsOurAudience(payload) && IsInTime(payload) &&
            ReadUserId(JsonString(payload, "sub"), &claims->user_id) &&
            ReadSessionId(JsonString(payload, "sid"), &claims->session_id) &&
            ReadGeneration(JsonString(payload, "gen"), &claims->generation);

@@ -18,7 +18,6 @@ typedef struct TokenClaims {
     int64 user_id;         /* sub */
     pg_uuid_t session_id;  /* sid */
     Generation generation; /* gen */
-    int64 expires_at;      /* exp, seconds since the epoch */
     char *json;            /* the whole payload */
 } TokenClaims;
 

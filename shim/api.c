@@ -4,7 +4,6 @@
  * database's word is in HTTP.
  */
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -92,9 +91,10 @@ respond_sqlstate(struct http_response *response, struct owner *owner,
     const struct db_result *result = &owner->result;
     int status = status_of_sqlstate(result->sqlstate);
 
-    if (status >= 500) {
+    if (!status_is_ours(result->sqlstate))
         log_line("request %s: %s: %s", request->id, result->sqlstate,
                  result->message ? result->message : "");
+    if (status >= 500) {
         respond_failure(response, owner, request, status, result->sqlstate);
         return;
     }

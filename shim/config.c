@@ -4,7 +4,6 @@
  * first that is set wins; secrets have no option, since command lines are public on a machine.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,7 +188,7 @@ static const struct option_row options[] = {
      366,
      NULL,
      "init-db: sets auth_service.refresh_token_ttl for the database"},
-    {"yes", {NULL}, OPTION_FLAG, FIELD(yes), 0, 0, NULL, "drop-db: do not ask"},
+    {"yes", {"AUTH_SERVICE_YES"}, OPTION_FLAG, FIELD(yes), 0, 0, NULL, "drop-db: do not ask"},
 };
 
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
@@ -227,8 +226,8 @@ set_option(struct config *config, const struct option_row *row, const char *valu
         number = strtol(value, &end, 10);
         if (end == value || *end != '\0' || errno != 0 || number < row->minimum ||
             number > row->maximum) {
-            fprintf(stderr, "auth-service: %s takes a number from %d to %d, not \"%s\"\n",
-                    row->name, row->minimum, row->maximum, value);
+            fprintf(stderr, "auth-service: --%s (%s) takes a number from %d to %d, not \"%s\"\n",
+                    row->name, row->environment[0], row->minimum, row->maximum, value);
             exit(2);
         }
         *(int *)field = (int)number;
@@ -270,7 +269,7 @@ print_help(void)
                row->name && row->environment[0] ? ", " : "",
                row->environment[0] ? row->environment[0] : "", row->environment[1] ? ", " : "",
                row->environment[1] ? row->environment[1] : "",
-               row->environment[0] && row->kind == OPTION_NO_FLAG ? "=1" : "", row->help,
+               row->kind == OPTION_FLAG || row->kind == OPTION_NO_FLAG ? "=1" : "", row->help,
                row->initial ? " (default: " : "", row->initial ? row->initial : "",
                row->initial ? ")" : "");
     }

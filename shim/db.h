@@ -43,9 +43,8 @@ struct db_result {
     const char *value;
     size_t length;
     const char *sqlstate; /* of DB_ERROR; never NULL there */
-    const char *message;  /* these three may be NULL */
+    const char *message;  /* these two may be NULL */
     const char *detail;
-    const char *column;
     void *owner; /* what the texts live in */
 };
 

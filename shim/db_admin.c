@@ -23,6 +23,21 @@ complain(const char *what, const char *message)
     fprintf(stderr, "auth-service: %s: %.*s\n", what, (int)strcspn(message, "\n"), message);
 }
 
+/* A line for each problem of a field, "field: message [type]", without the type. */
+static void
+complain_of_fields(const char *detail)
+{
+    while (*detail != '\0') {
+        size_t line = strcspn(detail, "\n");
+        size_t text = line;
+
+        while (text > 0 && detail[text - 1] != '[')
+            text--;
+        fprintf(stderr, "auth-service: error: %.*s\n", (int)(text > 2 ? text - 2 : line), detail);
+        detail += line + (detail[line] == '\n');
+    }
+}
+
 /* "installing required extension ..." is no news to who asked for it. */
 static void
 ignore_notice(void *nothing, const char *message)
@@ -76,14 +91,21 @@ db_admin_value(struct db_admin *admin, const char *sql, int count, const char *c
         value = strdup(PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
     else {
         const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
         const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
         const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
-        complain("error", message ? message : PQerrorMessage(admin->pg));
-        if (detail != NULL)
-            fprintf(stderr, "%s\n", detail);
-        if (hint != NULL)
-            fprintf(stderr, "%s\n", hint);
+        if (sqlstate != NULL && strcmp(sqlstate, "U401A") == 0)
+            complain("error", "this command must connect as the owner of the extension");
+        else if (sqlstate != NULL && strncmp(sqlstate, "U422", 4) == 0 && detail != NULL)
+            complain_of_fields(detail);
+        else {
+            complain("error", message ? message : PQerrorMessage(admin->pg));
+            if (detail != NULL)
+                fprintf(stderr, "%s\n", detail);
+            if (hint != NULL)
+                fprintf(stderr, "%s\n", hint);
+        }
     }
     PQclear(result);
     return value;
@@ -93,10 +115,6 @@ bool
 db_admin_command(struct db_admin *admin, const char *format, int count,
                  const char *const *parameters)
 {
-    static const char *const selects[] = {
-        "SELECT pg_catalog.format($1::text)", "SELECT pg_catalog.format($1::text, $2::text)",
-        "SELECT pg_catalog.format($1::text, $2::text, $3::text)",
-        "SELECT pg_catalog.format($1::text, $2::text, $3::text, $4::text)"};
     const char *values[COMMAND_PARAMETERS_MAX] = {format};
     char *command;
     char *value;
@@ -104,7 +122,10 @@ db_admin_command(struct db_admin *admin, const char *format, int count,
 
     for (i = 0; i < count && i + 1 < COMMAND_PARAMETERS_MAX; i++)
         values[i + 1] = parameters[i];
-    command = db_admin_value(admin, selects[i], i + 1, values);
+    /* format() takes no notice of arguments that it has no place for. */
+    command =
+        db_admin_value(admin, "SELECT pg_catalog.format($1::text, $2::text, $3::text, $4::text)",
+                       COMMAND_PARAMETERS_MAX, values);
     if (command == NULL)
         return false;
     value = db_admin_value(admin, command, 0, NULL);

@@ -34,8 +34,8 @@ static DIR *descriptors; /* /proc/self/fd, open from the start: later none may b
 void
 deadline_begin(struct deadline *deadline, const char *address, int port, long long milliseconds)
 {
-    *deadline = (struct deadline){
-        .is_listed = true, .moment = clock_now() + milliseconds, .address = address, .port = port};
+    *deadline =
+        (struct deadline){.moment = clock_now() + milliseconds, .address = address, .port = port};
     pthread_mutex_lock(&mutex);
     deadline->next = deadlines;
     deadlines = deadline;
@@ -54,7 +54,6 @@ deadline_end(struct deadline *deadline)
             break;
         }
     pthread_mutex_unlock(&mutex);
-    deadline->is_listed = false;
     return deadline->has_passed;
 }
 

@@ -7,10 +7,9 @@
 
 #include <stdbool.h>
 
-/* One for each thread that waits for a client; zero it first. */
+/* One for each thread that waits for a client. */
 struct deadline {
     struct deadline *next;
-    bool is_listed;
     bool has_passed;
     long long moment;
     const char *address; /* the peer's, as text */

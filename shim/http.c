@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c: the only file that speaks to civetweb.
+ * http.c: requests and answers; it and framing.c are the only files that know civetweb.
  *
  * Every request ends in begin_request: nothing is ever left to civetweb's own handling of files,
  * CGI, WebSocket or CORS.  A connection is kept only after a request whose framing was proved.
  */
 #include <civetweb.h>
-#include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,10 +254,8 @@ serve(struct http_server *server, struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     const char *problem = framing_problem(info);
-    struct http_request request = {.method = info->request_method,
-                                   .path = info->local_uri_raw,
-                                   .query = info->query_string,
-                                   .body = ""};
+    struct http_request request = {
+        .method = info->request_method, .path = info->local_uri_raw, .body = ""};
     char *body = NULL;
     int status = 200;
 

@@ -16,8 +16,7 @@
 /* A request, whole: its framing is proved and its body is here. */
 struct http_request {
     const char *method;
-    const char *path;  /* as sent, up to '?'; never decoded */
-    const char *query; /* behind the '?', or NULL */
+    const char *path; /* as sent, up to '?'; never decoded */
     const char *authorization;
     const char *content_type;
     const char *content_encoding;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * log.h: lines on standard error.  Nothing of a request is ever logged but its id.
+ * log.h: lines on standard error.  Of a request nothing is logged but its id and its route.
  */
 #ifndef SHIM_LOG_H
 #define SHIM_LOG_H

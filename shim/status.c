@@ -5,7 +5,6 @@
  */
 #include <ctype.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "status.h"

@@ -58,8 +58,8 @@ SELECT isnt(auth.register('bob@example.com', 'Secret123'), 2::bigint,
             'register: the e-mail of a deleted account makes a new one');
 SELECT throws_ok($$SELECT auth.register('bob@example.com', 'Secret123')$$, 'U400A', NULL,
                  'register: which is then taken');
-SELECT throws_ok($$SELECT auth.register(NULL, 'Secret123')$$, 'U422B', NULL, 'register: no e-mail');
-SELECT throws_ok($$SELECT auth.register('n@example.com', NULL)$$, 'U422C', NULL,
+SELECT throws_ok($$SELECT auth.register(NULL, 'Secret123')$$, 'U422A', NULL, 'register: no e-mail');
+SELECT throws_ok($$SELECT auth.register('n@example.com', NULL)$$, 'U422A', NULL,
                  'register: no password');
 SELECT throws_ok($$SELECT auth.register('n@example.com', 'Secret123', '')$$, 'U422I', NULL,
                  'register: an empty name');

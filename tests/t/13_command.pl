@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use AuthService;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $s = AuthService->new('command');
@@ -9,8 +10,9 @@ my $s = AuthService->new('command');
 # Runs the command with more environment.
 sub run_with { my ($environment, @arguments) = @_; local %ENV = (%ENV, %$environment); return $s->command(@arguments) }
 
+my ($version) = slurp_file('auth_service.control') =~ /^default_version = '(.*)'/m;
 my ($status, $out, $err) = $s->command('--version');
-is("$status $out", "0 auth-service 1.0\n", '--version');
+is("$status $out", "0 auth-service $version\n", '--version');
 ($status, $out, $err) = $s->command('--help');
 is("$status$err", '0', '--help');
 like($out, qr/--$_/, "--help: lists --$_") foreach qw(host port threads max-body database-url pool-size hash-slots yes);
@@ -20,8 +22,8 @@ unlike($out, qr/--[a-z-]*password/, '--help: no option takes a password');
 
 foreach (
     [ [], 2, qr/a command is missing/ ], [ ['dance'], 2, qr/unknown command "dance"/ ], [ [ 'serve', '--nope' ], 2, qr/unknown option --nope/ ],
-    [ [ 'serve', '--port' ], 2, qr/option --port needs a value/ ], [ [ 'serve', '--port=x' ], 2, qr/port takes a number from 1 to 65535, not "x"/ ],
-    [ [ 'serve', '--port=0' ], 2, qr/port takes/ ], [ [ 'serve', '--port=65536' ], 2, qr/port takes/ ], [ [ 'serve', '--port=' ], 2, qr/port takes/ ],
+    [ [ 'serve', '--port' ], 2, qr/option --port needs a value/ ], [ [ 'serve', '--port=x' ], 2, qr/--port \(AUTH_SERVICE_PORT\) takes a number from 1 to 65535, not "x"/ ],
+    [ [ 'serve', '--port=0' ], 2, qr/--port .* takes/ ], [ [ 'serve', '--port=65536' ], 2, qr/--port .* takes/ ], [ [ 'serve', '--port=' ], 2, qr/--port .* takes/ ],
     [ [ 'drop-db', '--yes=no' ], 2, qr/option --yes=no takes no value/ ], [ [ 'serve', 'more' ], 2, qr/unexpected argument "more"/ ], [ ['create-admin'], 2, qr/create-admin needs an e-mail/ ],
     [ [ 'serve', '--host=nowhere.invalid' ], 1, qr/--host takes an IPv4 address, not "nowhere.invalid"/ ],
     [ [ 'serve', '--host=::1' ], 1, qr/--host takes an IPv4 address, not "::1"/ ],
@@ -49,7 +51,7 @@ is($s->sql("SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolbypassr
     't|f|f|f|f|f', 'init-db: a role with no powers');
 is($s->sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'auth'::regnamespace AND relkind = 'r' AND has_table_privilege('auth_service_shim', oid, 'SELECT,INSERT,UPDATE,DELETE')"),
     0, 'init-db: that reads no table');
-is($s->sql("SELECT current_setting('x', true) IS NULL, auth.uid() IS NULL", 'auth_service_shim'), 't|t', 'init-db: but may call the API');
+is($s->sql("SELECT auth.verify_token('x') IS NULL", 'auth_service_shim'), 't', 'init-db: but may call the API');
 my $settings = $s->sql("SELECT array_to_string(setconfig, ';') FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole WHERE rolname = 'auth_service_shim'");
 like($settings, qr/\Q$_\E/, "init-db: $_ for that role")
   foreach 'log_parameter_max_length=0', 'log_parameter_max_length_on_error=0', 'statement_timeout=', 'search_path=pg_catalog', 'TimeZone=UTC';
@@ -63,7 +65,7 @@ is($s->node->safe_psql('My "db"; x', "SELECT current_setting('auth_service.acces
 like($s->sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'my \"shim\"'"), qr/^SCRAM-SHA-256\$/, 'init-db: the password is hashed');
 unlike($s->server_log, qr/secret"/, 'init-db: and was never seen by the server');
 ($status, $out, $err) = run_with({ ACCESS_TOKEN_EXPIRE_MINUTES => 'soon' }, 'init-db');
-like("$status $err", qr/^2 auth-service: access-token-minutes takes a number/, 'a bad value in the environment');
+like("$status $err", qr/^2 auth-service: --access-token-minutes \(ACCESS_TOKEN_EXPIRE_MINUTES\) takes a number/, 'a bad value in the environment');
 
 # A connection string of SQLAlchemy's, as the service before us had it; only in the environment with a password.
 ($status, $out, $err) = run_with({ DATABASE_URL => 'postgresql+asyncpg://' . getpwuid($<) . ':Sesame@/auth_service?host=' . $s->node->host, PGDATABASE => 'nowhere' }, 'init-db');
@@ -78,8 +80,8 @@ is($s->sql("DELETE FROM auth.users; ALTER SEQUENCE auth.users_id_seq RESTART; SE
 is("$status$out$err", "0made admin root\@example.com with id 1\n", 'create-admin') or diag $err;
 is($s->sql("SELECT role, (auth.login('root\@example.com', 'Secret123')).token_type FROM auth.users"), 'admin|bearer', 'create-admin: an admin who can log in');
 foreach ([ "Secret123\n", 'root@example.com', qr/^auth-service: error: A user with this email already exists/ ],
-    [ "short\n", 'new@example.com', qr/^auth-service: error: Password must have at least 8 characters\n/ ],
-    [ "Secret123\n", 'no mail', qr/^auth-service: error: value is not a valid email address/ ], [ '', 'new@example.com', qr/^auth-service: no password on standard input/ ])
+    [ "short\n", 'new@example.com', qr/^auth-service: error: password: Password must have at least 8 characters\nauth-service: error: password: Password must contain an upper-case letter\n/ ],
+    [ "Secret123\n", 'no mail', qr/^auth-service: error: email: value is not a valid email address\n\z/ ], [ '', 'new@example.com', qr/^auth-service: no password on standard input/ ])
 {
     ($status, $out, $err) = $s->command(\$_->[0], 'create-admin', $_->[1]);
     is("$status$out", '1', "create-admin: refused");

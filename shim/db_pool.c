@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db_pool.c: the connections, and who may use them: as many calls as there are connections, and among
+ * them as many that hash a password as there are places for that.
+ */
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "db_connect.h"
+#include "db_pool.h"
+#include "log.h"
+
+/* After a connection could not be made, the next is tried so many milliseconds later. */
+#define CONNECT_PAUSE 200
+
+/* More input than this on an idle connection, and it is given up. */
+#define IDLE_READS_MAX 8
+
+struct db_pool {
+    const struct config *config;
+    pthread_mutex_t mutex;
+    pthread_cond_t connection_free;
+    pthread_cond_t hash_free;
+    struct connection *connections;
+    struct connection **idle; /* a stack: the one used last is the warmest */
+    int idle_count;
+    int connected; /* connections that are made or being made, idle or not */
+    int hash_slots;
+    int hash_waiting;
+    long long connect_after; /* no attempt before this moment */
+};
+
+struct db_pool *
+db_pool_open(const struct config *config)
+{
+    struct db_pool *pool = calloc(1, sizeof(*pool));
+    size_t size = (size_t)config->pool_size;
+    pthread_condattr_t monotonic;
+    int i;
+
+    if (pool == NULL)
+        return NULL;
+    pool->config = config;
+    pool->connections = calloc(size, sizeof(*pool->connections));
+    pool->idle = calloc(size, sizeof(*pool->idle));
+    if (pool->connections == NULL || pool->idle == NULL) {
+        free(pool->connections);
+        free(pool->idle);
+        free(pool);
+        return NULL;
+    }
+    for (i = 0; i < config->pool_size; i++)
+        pool->idle[pool->idle_count++] = &pool->connections[i];
+    /* Hashing must leave a connection for everybody else. */
+    pool->hash_slots = config->hash_slots < config->pool_size ? config->hash_slots
+                       : config->pool_size > 1                ? config->pool_size - 1
+                                                              : 1;
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->connection_free, &monotonic);
+    pthread_cond_init(&pool->hash_free, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return pool;
+}
+
+/* Only when no call is under way any more. */
+void
+db_pool_close(struct db_pool *pool)
+{
+    int i;
+
+    for (i = 0; i < pool->config->pool_size; i++)
+        if (pool->connections[i].pg != NULL)
+            PQfinish(pool->connections[i].pg);
+    free(pool->connections);
+    free(pool->idle);
+    free(pool);
+}
+
+/*
+ * Take an idle connection; NULL at the deadline.  made: only one that is made already, so NULL at once
+ * where none is, nor is being made.
+ */
+static struct connection *
+take_connection(struct db_pool *pool, bool made, long long deadline)
+{
+    struct timespec until = clock_timespec(deadline);
+    struct connection *connection = NULL;
+
+    pthread_mutex_lock(&pool->mutex);
+    for (;;) {
+        struct connection *top = pool->idle_count > 0 ? pool->idle[pool->idle_count - 1] : NULL;
+
+        if (top != NULL && (!made || top->pg != NULL)) {
+            connection = top;
+            pool->idle_count--;
+            break;
+        }
+        if ((made && pool->connected == 0) ||
+            pthread_cond_timedwait(&pool->connection_free, &pool->mutex, &until) != 0)
+            break;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return connection;
+}
+
+/* Put a connection back: on the top where it is made, below all others where it is not. */
+void
+pool_give(struct db_pool *pool, struct connection *connection)
+{
+    pthread_mutex_lock(&pool->mutex);
+    if (connection->pg != NULL)
+        pool->idle[pool->idle_count] = connection;
+    else {
+        memmove(pool->idle + 1, pool->idle, (size_t)pool->idle_count * sizeof(*pool->idle));
+        pool->idle[0] = connection;
+    }
+    pool->idle_count++;
+    pthread_cond_signal(&pool->connection_free);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+bool
+pool_take_hash_slot(struct db_pool *pool, long long deadline)
+{
+    struct timespec until = clock_timespec(deadline);
+    bool taken;
+
+    pthread_mutex_lock(&pool->mutex);
+    /* Who waits holds a thread, and threads are for everybody: a quarter of them at most. */
+    if (pool->hash_slots == 0 && pool->hash_waiting < pool->config->threads / 4) {
+        pool->hash_waiting++;
+        while (pool->hash_slots == 0)
+            if (pthread_cond_timedwait(&pool->hash_free, &pool->mutex, &until) != 0)
+                break;
+        pool->hash_waiting--;
+    }
+    taken = pool->hash_slots > 0;
+    if (taken)
+        pool->hash_slots--;
+    pthread_mutex_unlock(&pool->mutex);
+    return taken;
+}
+
+void
+pool_give_hash_slot(struct db_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->hash_slots++;
+    pthread_cond_signal(&pool->hash_free);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void
+count_connected(struct db_pool *pool, int change)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->connected += change;
+    if (pool->connected == 0)
+        pthread_cond_broadcast(&pool->connection_free); /* there is nothing to wait for any more */
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void
+pool_drop(struct db_pool *pool, struct connection *connection)
+{
+    PQfinish(connection->pg);
+    *connection = (struct connection){0};
+    count_connected(pool, -1);
+}
+
+/*
+ * Whether an idle connection is still one.  One that can be read has ended, or holds a notice; and a
+ * server that shuts down says so first: libpq sees the end only when it reads again.
+ */
+static bool
+is_alive(struct connection *connection)
+{
+    struct pollfd idle = {.fd = PQsocket(connection->pg), .events = POLLIN};
+    int reads;
+
+    if (PQstatus(connection->pg) != CONNECTION_OK ||
+        PQtransactionStatus(connection->pg) != PQTRANS_IDLE)
+        return false;
+    for (reads = 0; poll(&idle, 1, 0) != 0; reads++)
+        if (reads == IDLE_READS_MAX || !PQconsumeInput(connection->pg) ||
+            PQstatus(connection->pg) != CONNECTION_OK)
+            return false;
+    return true;
+}
+
+static bool
+may_connect(struct db_pool *pool)
+{
+    bool may;
+
+    pthread_mutex_lock(&pool->mutex);
+    may = clock_now() >= pool->connect_after;
+    pthread_mutex_unlock(&pool->mutex);
+    return may;
+}
+
+static bool
+make_connection(struct db_pool *pool, struct connection *connection)
+{
+    PGconn *pg;
+
+    if (!may_connect(pool))
+        return false;
+    count_connected(pool, 1);
+    pg = db_connect(pool->config, NULL);
+    if (pg != NULL && PQstatus(pg) == CONNECTION_OK && PQsetnonblocking(pg, 1) == 0 &&
+        PQenterPipelineMode(pg)) {
+        connection->pg = pg;
+        return true;
+    }
+    log_line("no connection to the database: %s",
+             pg != NULL ? PQerrorMessage(pg) : "out of memory");
+    PQfinish(pg);
+    pthread_mutex_lock(&pool->mutex);
+    pool->connect_after = clock_now() + CONNECT_PAUSE;
+    pthread_mutex_unlock(&pool->mutex);
+    count_connected(pool, -1);
+    return false;
+}
+
+static bool
+make_ready(struct db_pool *pool, struct connection *connection)
+{
+    if (connection->pg != NULL && is_alive(connection))
+        return true;
+    if (connection->pg != NULL)
+        pool_drop(pool, connection);
+    return make_connection(pool, connection);
+}
+
+struct connection *
+pool_get(struct db_pool *pool, long long deadline, enum db_outcome *why)
+{
+    struct connection *connection = take_connection(pool, /* made */ false, deadline);
+
+    *why = DB_BUSY;
+    while (connection != NULL && !make_ready(pool, connection)) {
+        pool_give(pool, connection);
+        *why = DB_UNAVAILABLE;
+        connection = take_connection(pool, /* made */ true, deadline);
+    }
+    return connection;
+}
+
+const struct config *
+pool_config(const struct db_pool *pool)
+{
+    return pool->config;
+}
