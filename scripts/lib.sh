@@ -46,6 +46,9 @@ exec_as_owner() {
 
 # Set PG_CONFIG and PG_BIN; fail where there is no PostgreSQL of a supported version.
 find_postgres() {
+    if [ -n "${PG_CONFIG:-}" ]; then
+        command -v "$PG_CONFIG" >/dev/null || fail "there is no program $PG_CONFIG (PG_CONFIG)"
+    fi
     PG_CONFIG=$(scripts/pg_config) || fail "no PostgreSQL ${PG_MAJOR:-} with its development files; run 'make run' or 'make test' to install it"
     PG_BIN=$("$PG_CONFIG" --bindir)
     version=$("$PG_CONFIG" --version)
@@ -65,7 +68,7 @@ checkout_id() {
 # stand-in outside.  Makes it.
 state_dir() {
     state=$TOP/$1
-    mkdir -p "$state"
+    mkdir -p "$state" 2>/dev/null || fail "cannot make the folder $state"
     if is_root && ! as_owner test -x "$state"; then
         state=/var/lib/auth_service/$(checkout_id)/$1
         mkdir -p "$state"
@@ -81,6 +84,19 @@ owned_dir() {
     if is_root; then
         chown postgres: "$1"
     fi
+}
+
+# Make a cluster whose superuser is postgres, trusting whoever reaches its socket; the log is beside it.
+make_cluster() {
+    as_owner "$PG_BIN/initdb" -D "$1" -U postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 \
+        >"$state/initdb.log" 2>&1 || fail "initdb failed: $(tail -n 1 "$state/initdb.log") (log: $state/initdb.log)"
+}
+
+# start_cluster DATA LOG SOCKET OPTIONS: start it, listening on that socket alone.
+start_cluster() {
+    as_owner "$PG_BIN/pg_ctl" -D "$1" -l "$2" -w -t 60 \
+        -o "-c listen_addresses='' -c unix_socket_directories='$3' -c extension_destdir='$state/stage' $4" \
+        start >/dev/null 2>&1 9>&- || fail "PostgreSQL did not start: $(tail -n 1 "$2") (log: $2)"
 }
 
 # Install the extension below a folder, for a cluster with extension_destdir, and print nothing.

@@ -43,7 +43,9 @@ try_address(const struct config *config)
     good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
            bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 1) == 0;
     if (!good)
-        fprintf(stderr, "auth-service: cannot listen on %s:%d: %s (--port chooses another)\n",
+        fprintf(stderr,
+                "auth-service: cannot listen on %s:%d: %s (--port, or PORT= with make, chooses "
+                "another)\n",
                 config->host, config->port, strerror(errno));
     if (fd >= 0)
         close(fd);

@@ -69,15 +69,15 @@ SELECT is(auth.uid(), :ann::bigint, 'a function with SET clauses: the identity o
 COMMIT;
 
 -- Nobody sets it by hand, a superuser no more than others.
-CREATE ROLE regress_alice;
+CREATE ROLE regress_05_alice;
 SELECT throws_ok($$SET auth_service.identity = '1 admin 00000000-0000-0000-0000-000000000000 {}'$$,
                  '22023', NULL, 'forged: SET by a superuser');
 SELECT throws_ok($$SELECT set_config('auth_service.identity', '1 admin 00000000-0000-0000-0000-000000000000 {}', true)$$,
                  '22023', NULL, 'forged: set_config');
-SET ROLE regress_alice;
+SET ROLE regress_05_alice;
 SELECT throws_ok($$SET auth_service.identity = '1 admin x {}'$$, '42501', NULL, 'forged: SET by a role');
 SELECT throws_ok($$SELECT set_config('auth_service.identity', '1', true)$$, '42501', NULL, 'forged: set_config by a role');
-SELECT throws_ok($$ALTER ROLE regress_alice SET auth_service.identity = '1'$$, '42501', NULL, 'forged: ALTER ROLE');
+SELECT throws_ok($$ALTER ROLE regress_05_alice SET auth_service.identity = '1'$$, '42501', NULL, 'forged: ALTER ROLE');
 SELECT throws_ok($$CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql SET auth_service.identity = '1' AS 'SELECT 1'$$,
                  '42501', NULL, 'forged: a function''s SET clause');
 SELECT throws_ok($$SET auth_service.bcrypt_cost = 4$$, '42501', NULL, 'nor are other settings a role''s');

@@ -50,7 +50,8 @@ CREATE FUNCTION public.as_definer(id bigint) RETURNS boolean LANGUAGE sql SECURI
 SELECT throws_ok(format('SELECT public.as_definer(%s)', :bob), 'U401A', NULL, 'set_role: nobody is an operator in a definer function');
 CREATE FUNCTION public.as_definer2() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$ SELECT auth.allow_api('regress_06_app') $$;
 SELECT throws_ok('SELECT public.as_definer2()', '42501', NULL, 'allow_api: nor there');
-GRANT postgres TO regress_06_dba;
+SELECT current_user AS owner \gset
+GRANT :"owner" TO regress_06_dba;
 SET ROLE regress_06_dba;
 SELECT is(auth.set_role(:bob, 'admin'), true, 'set_role: a member of the owner is an operator');
 RESET ROLE;

@@ -2,27 +2,27 @@
 \ir ../setup.sql
 SELECT plan(27);
 
-CREATE ROLE regress_app; CREATE ROLE regress_none;
+CREATE ROLE regress_80_app; CREATE ROLE regress_80_none;
 SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedure::text) FROM pg_proc p
-           WHERE pronamespace = 'auth'::regnamespace AND has_function_privilege('regress_none', p.oid, 'EXECUTE')),
+           WHERE pronamespace = 'auth'::regnamespace AND has_function_privilege('regress_80_none', p.oid, 'EXECUTE')),
           '{auth.jwt(),auth.role(),auth.uid()}', 'PUBLIC: reads the identity and nothing else');
-SELECT auth.allow_api('regress_app');
+SELECT auth.allow_api('regress_80_app');
 SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedure::text) FROM pg_proc p
-           WHERE pronamespace = 'auth'::regnamespace AND NOT has_function_privilege('regress_app', p.oid, 'EXECUTE')),
+           WHERE pronamespace = 'auth'::regnamespace AND NOT has_function_privilege('regress_80_app', p.oid, 'EXECUTE')),
           '{auth.allow_api(regrole)}', 'allow_api: all but what is the operator''s');
-SELECT lives_ok($$SELECT auth.allow_api('regress_app')$$, 'allow_api: twice');
-CREATE ROLE "regress we""ird; role";
-SELECT lives_ok($$SELECT auth.allow_api('"regress we""ird; role"')$$, 'allow_api: a role with a name that must be quoted');
+SELECT lives_ok($$SELECT auth.allow_api('regress_80_app')$$, 'allow_api: twice');
+CREATE ROLE "regress_80_we""ird; role";
+SELECT lives_ok($$SELECT auth.allow_api('"regress_80_we""ird; role"')$$, 'allow_api: a role with a name that must be quoted');
 SELECT is((SELECT count(*) FROM pg_class c, unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
            WHERE relnamespace = 'auth'::regnamespace AND relkind IN ('r', 'v', 'm', 'p')
-             AND has_table_privilege('regress_app', c.oid, p)), 0::bigint, 'allow_api: no right on any table');
-SELECT ok(NOT has_sequence_privilege('regress_app', 'auth.users_id_seq', 'USAGE,SELECT,UPDATE'), 'nor on the sequence');
-SELECT ok(NOT has_schema_privilege('regress_app', 'auth', 'CREATE'), 'nor may it create in the schema');
+             AND has_table_privilege('regress_80_app', c.oid, p)), 0::bigint, 'allow_api: no right on any table');
+SELECT ok(NOT has_sequence_privilege('regress_80_app', 'auth.users_id_seq', 'USAGE,SELECT,UPDATE'), 'nor on the sequence');
+SELECT ok(NOT has_schema_privilege('regress_80_app', 'auth', 'CREATE'), 'nor may it create in the schema');
 
 -- The whole API as an ordinary role, in one transaction with the application's own rows.
-CREATE TABLE notes (owner bigint, note text); GRANT ALL ON notes TO regress_app;
-GRANT ALL ON ALL TABLES IN SCHEMA public TO regress_app;
-SET ROLE regress_app;
+CREATE TABLE notes (owner bigint, note text); GRANT ALL ON notes TO regress_80_app;
+GRANT ALL ON ALL TABLES IN SCHEMA public TO regress_80_app;
+SET ROLE regress_80_app;
 BEGIN;
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 INSERT INTO notes VALUES (:ann, 'mine');
@@ -40,19 +40,19 @@ SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 INSERT INTO notes VALUES (:ann, 'mine');
 COMMIT;
 SELECT isnt(auth.login('ann@example.com', 'Secret123'), NULL, 'COMMIT: the user is there');
-SELECT is(current_user::text, 'regress_app', 'the role is the caller''s again');
+SELECT is(current_user::text, 'regress_80_app', 'the role is the caller''s again');
 SELECT throws_ok(call, '42501', NULL, 'refused: ' || call) FROM unnest(ARRAY[
     'SELECT * FROM auth.users', 'SELECT * FROM auth.sessions', 'SELECT * FROM auth.signing_keys', 'DELETE FROM auth.sessions',
     'SELECT nextval(''auth.users_id_seq'')']) call;
 SELECT throws_ok($$SELECT auth.register('x', 'y')$$, 'U422B', NULL, 'an error inside');
-SELECT is(current_user::text, 'regress_app', 'leaves the role as well');
+SELECT is(current_user::text, 'regress_80_app', 'leaves the role as well');
 RESET ROLE;
 
 -- A hostile role: operators, functions and tables of its own, first in its path.
-CREATE ROLE regress_evil; CREATE SCHEMA evil AUTHORIZATION regress_evil;
-SELECT auth.allow_api('regress_evil');
-GRANT CREATE ON SCHEMA public TO regress_evil;
-SET ROLE regress_evil;
+CREATE ROLE regress_80_evil; CREATE SCHEMA evil AUTHORIZATION regress_80_evil;
+SELECT auth.allow_api('regress_80_evil');
+GRANT CREATE ON SCHEMA public TO regress_80_evil;
+SET ROLE regress_80_evil;
 CREATE TABLE evil.log (what text); GRANT ALL ON evil.log TO PUBLIC; GRANT USAGE ON SCHEMA evil TO PUBLIC;
 DO $$
 DECLARE t text;
@@ -84,7 +84,5 @@ SELECT is((SELECT count(*) FROM auth.users WHERE email = 'eve@example.com' AND f
 -- pgcrypto moved elsewhere.
 CREATE SCHEMA elsewhere; ALTER EXTENSION pgcrypto SET SCHEMA elsewhere;
 SELECT isnt(auth.login('ann@example.com', 'Secret123'), NULL, 'pgcrypto in another schema: found');
-SELECT is(has_schema_privilege('regress_none', 'auth', 'USAGE'), true, 'PUBLIC: may name auth.uid()');
+SELECT is(has_schema_privilege('regress_80_none', 'auth', 'USAGE'), true, 'PUBLIC: may name auth.uid()');
 SELECT finish();
-RESET ROLE;
-REVOKE ALL ON SCHEMA public FROM regress_evil;

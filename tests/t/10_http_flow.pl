@@ -15,8 +15,8 @@ sub answers
 }
 
 answers($s->request('GET', '/'), 200, { message => 'auth_service is running' }, 'GET /');
-answers($s->request('GET', '/health/live'), 200, undef, 'live');
-answers($s->request('GET', '/health/ready'), 200, undef, 'ready');
+answers($s->request('GET', '/health/live'), 200, { status => 'live' }, 'live');
+answers($s->request('GET', '/health/ready'), 200, { status => 'ready' }, 'ready');
 
 my $r = $s->request('POST', '/auth/register', json => { email => 'ann@example.com', password => 'Secret123' });
 answers($r, 200, { email => 'ann@example.com', id => 1 }, 'register');

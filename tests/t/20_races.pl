@@ -37,7 +37,7 @@ is($s->sql('SELECT max(refresh_counter) FROM auth.sessions'), 1, 'refresh: one s
 # Logins while the password changes, sessions are ended, or the account is blocked: none is left that
 # was begun with what was true before.  Cost 8 makes the hash long enough to be overtaken.
 $s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 8');
-my $other = AuthService->can('shim') && $s->shim('--pool-size=24', '--hash-slots=20');
+$s->shim('--pool-size=24', '--hash-slots=20');
 my $survivors = 0;
 foreach my $round (1 .. 15)
 {
@@ -49,7 +49,7 @@ foreach my $round (1 .. 15)
         }
         return $s->login('race@example.com', $old)->{access_token} // 'none';
     });
-    is($tokens[4], 200, "round $round: the password is changed") if $tokens[4] ne '200';
+    is($tokens[4], 200, "round $round: the password is changed");
     foreach my $token (grep { length > 100 } @tokens)
     {
         $survivors++ if $s->request('GET', '/auth/me', token => $token)->{status} == 200;

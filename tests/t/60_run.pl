@@ -74,7 +74,28 @@ like($run->{out}, qr/^listening on/m, 'after a kill -9: starts again') or diag $
 ok($s->login('ann@example.com')->{access_token}, 'after a kill -9: the data is there');
 is(ends($run, 'TERM'), 0, 'SIGTERM: exit status 0');
 
+# A PATH with all that the scripts need, and no sudo.
+mkdir "$top/tests/path";
+symlink "/usr/bin/$_", "$top/tests/path/$_" foreach qw(sh dirname id dpkg-query env);
 # Errors, one line each.
+foreach (
+    [ 'no such pg_config', { PG_CONFIG => '/nonexistent' }, qr/^run: there is no program \/nonexistent \(PG_CONFIG\)\n\z/ ],
+    [ 'a PORT that is none', { PORT => 'abc' }, qr/^run: PORT takes a number, not 'abc'\n\z/ ])
+{
+    my ($what, $environment, $message) = @$_;
+    $run = run(%$environment);
+    is(ends($run), 1, "$what: refused");
+    like($run->{out}, $message, "$what: told in one line");
+}
+foreach (
+    [ 'PostgreSQL 14', { PG_MAJOR => 14 }, qr/^bootstrap: PostgreSQL 14 is not supported; 15, 16 and 17 are \(PG_MAJOR\)\n\z/ ],
+    [ 'a missing package, and no sudo', { PG_MAJOR => 16, PATH => "$top/tests/path" }, qr/^bootstrap: these packages are missing, and there is no sudo; as root: apt-get install .*postgresql-16 .*\n\z/ ])
+{
+    my ($what, $environment, $message) = @$_;
+    local %ENV = (%ENV, %$environment);
+    IPC::Run::run([ 'scripts/bootstrap', 'build' ], '>&', \my $out);
+    like($out, $message, "$what: told in one line");
+}
 my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1) or die "listen: $!";
 $run = run();
 is(ends($run), 1, 'port taken: refused');
