@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c: requests and answers; it and framing.c are the only files that know civetweb.
+ * http.c: the server; it, http_io.c and framing.c are the only files that know civetweb.
  *
  * Every request ends in begin_request: nothing is ever left to civetweb's own handling of files,
  * CGI, WebSocket or CORS.  A connection is kept only after a request whose framing was proved.
@@ -14,18 +14,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "buffer.h"
-#include "clock.h"
-#include "deadline.h"
 #include "framing.h"
 #include "http.h"
+#include "http_io.h"
 #include "log.h"
 #include "status.h"
-
-/* After an answer that does not wait for the body, so much of it is still taken in, for so long:
- * closing a socket with unread bytes could take the answer away from the client. */
-#define DRAIN_BYTES        (8 * 1024 * 1024)
-#define DRAIN_MILLISECONDS 2000
 
 struct http_server {
     struct mg_context *civetweb;
@@ -36,83 +29,7 @@ struct http_server {
     atomic_bool draining;
 };
 
-/* When this thread last had something to do: its connection came, or an answer was sent. */
-static _Thread_local long long last_busy;
-
-/* ---- Writing ---------------------------------------------------------------------------- */
-
-static void
-add_date(struct buffer *head)
-{
-    time_t now = time(NULL);
-    struct tm utc;
-    char date[32];
-
-    gmtime_r(&now, &utc);
-    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    buffer_format(head, "Date: %s\r\n", date);
-}
-
-static void
-write_response(struct http_server *server, struct mg_connection *connection, const char *id,
-               const struct http_response *response, bool is_head)
-{
-    const struct mg_request_info *info = mg_get_request_info(connection);
-    struct buffer out = {0};
-    struct deadline deadline;
-
-    buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
-    add_date(&out);
-    if (response->status != 204)
-        buffer_format(&out,
-                      "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
-                      response->body_length);
-    buffer_format(&out,
-                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                  "X-Request-ID: %s\r\nConnection: %s\r\n",
-                  id, response->close ? "close" : "keep-alive");
-    if (response->allow != NULL)
-        buffer_format(&out, "Allow: %s\r\n", response->allow);
-    if (response->www_authenticate != NULL)
-        buffer_format(&out, "WWW-Authenticate: %s\r\n", response->www_authenticate);
-    if (response->retry_after > 0)
-        buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
-    buffer_text(&out, "\r\n");
-    if (!is_head && response->status != 204)
-        buffer_add(&out, response->body, response->body_length);
-    if (response->close)
-        mg_disable_connection_keep_alive(connection);
-
-    deadline_begin(&deadline, info->remote_addr, info->remote_port,
-                   (long long)server->config->request_timeout * 1000);
-    if (!buffer_ok(&out) || mg_write(connection, out.data, out.length) != (int)out.length)
-        mg_disable_connection_keep_alive(connection);
-    deadline_end(&deadline);
-    buffer_free(&out);
-    last_busy = clock_now();
-}
-
-/* An answer of this layer's own, after which the connection is closed. */
-static void
-write_error(struct http_server *server, struct mg_connection *connection, const char *id,
-            int status, const char *detail)
-{
-    struct buffer body = {0};
-    struct http_response response = {
-        .status = status, .close = true, .retry_after = status == 503 ? 1 : 0};
-
-    buffer_text(&body, "{\"detail\":");
-    buffer_json_string(&body, detail, strlen(detail));
-    buffer_text(&body, "}");
-    if (buffer_ok(&body)) {
-        response.body = body.data;
-        response.body_length = body.length;
-        write_response(server, connection, id, &response, false);
-    }
-    buffer_free(&body);
-}
-
-/* ---- Reading ---------------------------------------------------------------------------- */
+/* ---- A request -------------------------------------------------------------------------- */
 
 /* The client's request id where it is a harmless one, else a new one. */
 static void
@@ -147,76 +64,6 @@ client_keeps_alive(const struct mg_connection *connection, const struct mg_reque
 }
 
 /*
- * Read a body of this length into new memory, with a NUL behind it.  NULL, and a status, where it
- * did not come: 408 in time, 400 at all, 503 out of memory.
- */
-static char *
-read_body(struct http_server *server, struct mg_connection *connection, size_t length, int *status)
-{
-    const struct mg_request_info *info = mg_get_request_info(connection);
-    char *body = malloc(length + 1);
-    struct deadline deadline;
-    size_t got = 0;
-    bool late;
-
-    if (body == NULL) {
-        *status = 503;
-        return NULL;
-    }
-    deadline_begin(&deadline, info->remote_addr, info->remote_port,
-                   (long long)server->config->request_timeout * 1000);
-    while (got < length) {
-        int n = mg_read(connection, body + got, length - got);
-
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    late = deadline_end(&deadline);
-    if (got < length) {
-        *status = late ? 408 : 400;
-        free(body);
-        return NULL;
-    }
-    body[length] = '\0';
-    return body;
-}
-
-/* Take in what the client still sends of a body that nobody wants. */
-static void
-drain(struct mg_connection *connection)
-{
-    const struct mg_request_info *info = mg_get_request_info(connection);
-    char scratch[4096];
-    size_t got = 0;
-    struct deadline deadline;
-
-    deadline_begin(&deadline, info->remote_addr, info->remote_port, DRAIN_MILLISECONDS);
-    while (got < DRAIN_BYTES) {
-        int n = mg_read(connection, scratch, sizeof(scratch));
-
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    deadline_end(&deadline);
-}
-
-/* RFC 9110, 10.1.1.  False: an expectation that we do not meet. */
-static bool
-meet_expectation(struct mg_connection *connection)
-{
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const char *expect = mg_get_header(connection, "Expect");
-
-    if (expect == NULL || strcmp(mg_get_request_info(connection)->http_version, "1.0") == 0)
-        return true;
-    if (strcasecmp(expect, "100-continue") != 0)
-        return false;
-    return mg_write(connection, go_on, sizeof(go_on) - 1) > 0;
-}
-
-/*
  * Whether nearly every thread has a connection.  Then a connection is given up after its answer, or
  * clients that keep theirs idle would keep all others waiting.
  */
@@ -227,8 +74,6 @@ is_crowded(struct http_server *server)
                server->config->threads - server->config->threads / 8 ||
            atomic_load(&server->draining);
 }
-
-/* ---- A request -------------------------------------------------------------------------- */
 
 static void
 handle(struct http_server *server, struct mg_connection *connection,
@@ -244,8 +89,8 @@ handle(struct http_server *server, struct mg_connection *connection,
     server->handler.handle(server->handler.context, request, &response);
     if (!client_keeps_alive(connection, info) || is_crowded(server))
         response.close = true;
-    write_response(server, connection, request->id, &response,
-                   strcmp(request->method, "HEAD") == 0);
+    http_write_response(server->config, connection, request->id, &response,
+                        strcmp(request->method, "HEAD") == 0);
     server->handler.release(&response);
 }
 
@@ -261,23 +106,23 @@ serve(struct http_server *server, struct mg_connection *connection)
 
     choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
-        write_error(server, connection, request.id, 400, problem);
+        http_write_error(server->config, connection, request.id, 400, problem);
         return;
     }
     if (info->content_length > server->config->max_body) {
-        write_error(server, connection, request.id, 413, "Request body is too large");
-        drain(connection);
+        http_write_error(server->config, connection, request.id, 413, "Request body is too large");
+        http_drain_body(connection);
         return;
     }
-    if (!meet_expectation(connection)) {
-        write_error(server, connection, request.id, 417, "Expectation Failed");
+    if (!http_meet_expectation(connection)) {
+        http_write_error(server->config, connection, request.id, 417, "Expectation Failed");
         return;
     }
     if (info->content_length > 0) {
         request.body_length = (size_t)info->content_length;
-        body = read_body(server, connection, request.body_length, &status);
+        body = http_read_body(server->config, connection, request.body_length, &status);
         if (body == NULL) {
-            write_error(server, connection, request.id, status, status_text(status));
+            http_write_error(server->config, connection, request.id, status, status_text(status));
             return;
         }
         request.body = body;
@@ -297,7 +142,7 @@ begin_request(struct mg_connection *connection)
         char id[HTTP_REQUEST_ID_MAX + 1];
 
         choose_id(NULL, id);
-        write_error(server, connection, id, 503, "Service Unavailable");
+        http_write_error(server->config, connection, id, 503, "Service Unavailable");
         return 503;
     }
     atomic_fetch_add(&server->under_way, 1);
@@ -313,7 +158,7 @@ init_connection(const struct mg_connection *connection, void **data)
 
     *data = NULL;
     atomic_fetch_add(&server->connections, 1);
-    last_busy = clock_now();
+    http_note_busy();
     return 0;
 }
 
@@ -345,10 +190,10 @@ http_error(struct mg_connection *connection, int status, const char *message)
     (void)message;
     if (status == 411)
         status = 400; /* it means a Content-Length that is no number */
-    else if (status == 400 && clock_now() - last_busy >= shortest_timeout(server->config))
+    else if (status == 400 && http_idle_time() >= shortest_timeout(server->config))
         status = 408; /* civetweb has one word for a bad head and for one that did not come */
     choose_id(NULL, id);
-    write_error(server, connection, id, status, status_text(status));
+    http_write_error(server->config, connection, id, status, status_text(status));
     return 0;
 }
 

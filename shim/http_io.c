@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * http_io.c: see http_io.h.
+ */
+#include <civetweb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "buffer.h"
+#include "clock.h"
+#include "deadline.h"
+#include "http_io.h"
+#include "status.h"
+
+/* After an answer that does not wait for the body, so much of it is still taken in, for so long:
+ * closing a socket with unread bytes could take the answer away from the client. */
+#define DRAIN_BYTES        (8 * 1024 * 1024)
+#define DRAIN_MILLISECONDS 2000
+
+/* When this thread last had something to do: its connection came, or an answer was sent. */
+static _Thread_local long long last_busy;
+
+void
+http_note_busy(void)
+{
+    last_busy = clock_now();
+}
+
+long long
+http_idle_time(void)
+{
+    return clock_now() - last_busy;
+}
+
+/* ---- Writing ---------------------------------------------------------------------------- */
+
+static void
+add_date(struct buffer *head)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    char date[32];
+
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    buffer_format(head, "Date: %s\r\n", date);
+}
+
+void
+http_write_response(const struct config *config, struct mg_connection *connection, const char *id,
+                    const struct http_response *response, bool is_head)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    struct buffer out = {0};
+    struct deadline deadline;
+
+    buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
+    add_date(&out);
+    if (response->status != 204)
+        buffer_format(&out,
+                      "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
+                      response->body_length);
+    buffer_format(&out,
+                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                  "X-Request-ID: %s\r\nConnection: %s\r\n",
+                  id, response->close ? "close" : "keep-alive");
+    if (response->allow != NULL)
+        buffer_format(&out, "Allow: %s\r\n", response->allow);
+    if (response->www_authenticate != NULL)
+        buffer_format(&out, "WWW-Authenticate: %s\r\n", response->www_authenticate);
+    if (response->retry_after > 0)
+        buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
+    buffer_text(&out, "\r\n");
+    if (!is_head && response->status != 204)
+        buffer_add(&out, response->body, response->body_length);
+    if (response->close)
+        mg_disable_connection_keep_alive(connection);
+
+    deadline_begin(&deadline, info->remote_addr, info->remote_port,
+                   (long long)config->request_timeout * 1000);
+    if (!buffer_ok(&out) || mg_write(connection, out.data, out.length) != (int)out.length)
+        mg_disable_connection_keep_alive(connection);
+    deadline_end(&deadline);
+    buffer_free(&out);
+    http_note_busy();
+}
+
+void
+http_write_error(const struct config *config, struct mg_connection *connection, const char *id,
+                 int status, const char *detail)
+{
+    struct buffer body = {0};
+    struct http_response response = {
+        .status = status, .close = true, .retry_after = status == 503 ? 1 : 0};
+
+    buffer_text(&body, "{\"detail\":");
+    buffer_json_string(&body, detail, strlen(detail));
+    buffer_text(&body, "}");
+    if (buffer_ok(&body)) {
+        response.body = body.data;
+        response.body_length = body.length;
+        http_write_response(config, connection, id, &response, false);
+    }
+    buffer_free(&body);
+}
+
+/* ---- Reading ---------------------------------------------------------------------------- */
+
+char *
+http_read_body(const struct config *config, struct mg_connection *connection, size_t length,
+               int *status)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    char *body = malloc(length + 1);
+    struct deadline deadline;
+    size_t got = 0;
+    bool late;
+
+    if (body == NULL) {
+        *status = 503;
+        return NULL;
+    }
+    deadline_begin(&deadline, info->remote_addr, info->remote_port,
+                   (long long)config->request_timeout * 1000);
+    while (got < length) {
+        int n = mg_read(connection, body + got, length - got);
+
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    late = deadline_end(&deadline);
+    if (got < length) {
+        *status = late ? 408 : 400;
+        free(body);
+        return NULL;
+    }
+    body[length] = '\0';
+    return body;
+}
+
+void
+http_drain_body(struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    char scratch[4096];
+    size_t got = 0;
+    struct deadline deadline;
+
+    deadline_begin(&deadline, info->remote_addr, info->remote_port, DRAIN_MILLISECONDS);
+    while (got < DRAIN_BYTES) {
+        int n = mg_read(connection, scratch, sizeof(scratch));
+
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    deadline_end(&deadline);
+}
+
+bool
+http_meet_expectation(struct mg_connection *connection)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const char *expect = mg_get_header(connection, "Expect");
+
+    if (expect == NULL || strcmp(mg_get_request_info(connection)->http_version, "1.0") == 0)
+        return true;
+    if (strcasecmp(expect, "100-continue") != 0)
+        return false;
+    return mg_write(connection, go_on, sizeof(go_on) - 1) > 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * http_io.h: reading bodies from and writing answers to civetweb's connections, for http.c.
+ */
+#ifndef SHIM_HTTP_IO_H
+#define SHIM_HTTP_IO_H
+
+#include "config.h"
+#include "http.h"
+
+struct mg_connection;
+
+/* Send an answer, without its body for HEAD; the connection is closed after it where it says so. */
+void http_write_response(const struct config *config, struct mg_connection *connection,
+                         const char *id, const struct http_response *response, bool is_head);
+
+/* Send an answer of this layer's own, after which the connection is closed. */
+void http_write_error(const struct config *config, struct mg_connection *connection, const char *id,
+                      int status, const char *detail);
+
+/*
+ * Read a body of this length into new memory, with a NUL behind it.  NULL, and a status, where it
+ * did not come: 408 in time, 400 at all, 503 out of memory.
+ */
+char *http_read_body(const struct config *config, struct mg_connection *connection, size_t length,
+                     int *status);
+
+/* Take in what the client still sends of a body that nobody wants. */
+void http_drain_body(struct mg_connection *connection);
+
+/* RFC 9110, 10.1.1.  False: an expectation that we do not meet. */
+bool http_meet_expectation(struct mg_connection *connection);
+
+/* Note that this thread has something to do; the milliseconds since it had. */
+void http_note_busy(void);
+long long http_idle_time(void);
+
+#endif
