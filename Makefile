@@ -10,7 +10,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test lint psql help
+.PHONY: run test lint sanitize psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -25,6 +25,10 @@ lint:
 	@scripts/bootstrap build lint
 	@scripts/lint
 
+sanitize:
+	@scripts/bootstrap build test
+	@scripts/sanitize
+
 psql:
 	@scripts/psql $(ARGS)
 
@@ -34,7 +38,9 @@ help:
 	@echo 'make psql       psql on the cluster of make run (ARGS="-Atc ...")'
 	@echo 'make            build the extension and shim/auth-service'
 	@echo 'make install    install both; make installcheck tests against a running server'
-	@echo 'make lint clean'
+	@echo 'make lint       format and static checks'
+	@echo 'make sanitize   the tests over HTTP, with the shim under ASan and UBSan, then under TSan'
+	@echo 'make clean      remove what was built'
 
 # ---- PGXS ---------------------------------------------------------------------------------------
 
@@ -89,6 +95,10 @@ SHIM_BINDIR ?= /usr/local/bin
 
 all: shim/auth-service
 
+# The shim under a sanitizer, for scripts/sanitize: SANITIZER=... OUTPUT=...
+sanitized-shim:
+	$(CC) $(filter-out -D_FORTIFY_SOURCE=2,$(SHIM_CFLAGS)) -fno-omit-frame-pointer -fsanitize=$(SANITIZER) -o $(OUTPUT) $(SHIM_SOURCES) $(SHIM_LIBS)
+
 install: install-shim
 install-shim: shim/auth-service
 	$(MKDIR_P) '$(DESTDIR)$(SHIM_BINDIR)'
@@ -108,6 +118,6 @@ shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*.h) Makefile auth_service.co
 installcheck:
 	@scripts/installcheck
 
-.PHONY: installcheck install-shim uninstall-shim clean-shim
+.PHONY: installcheck sanitized-shim install-shim uninstall-shim clean-shim
 
 endif
