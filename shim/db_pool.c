@@ -20,10 +20,19 @@
 /* More input than this on an idle connection, and it is given up. */
 #define IDLE_READS_MAX 8
 
+/* A thread that waits for a connection. */
+struct waiter {
+    struct waiter *next;
+    pthread_cond_t wake;
+    bool made; /* only one that is made will do */
+    struct connection *granted;
+};
+
 struct db_pool {
     const struct config *config;
     pthread_mutex_t mutex;
-    pthread_cond_t connection_free;
+    pthread_condattr_t monotonic;
+    struct waiter *line; /* who waits for a connection, the first first */
     pthread_cond_t hash_free;
     struct connection *connections;
     struct connection **idle; /* a stack: the one used last is the warmest */
@@ -39,7 +48,6 @@ db_pool_open(const struct config *config)
 {
     struct db_pool *pool = calloc(1, sizeof(*pool));
     size_t size = (size_t)config->pool_size;
-    pthread_condattr_t monotonic;
     int i;
 
     if (pool == NULL)
@@ -60,11 +68,9 @@ db_pool_open(const struct config *config)
                        : config->pool_size > 1                ? config->pool_size - 1
                                                               : 1;
     pthread_mutex_init(&pool->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->connection_free, &monotonic);
-    pthread_cond_init(&pool->hash_free, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_condattr_init(&pool->monotonic);
+    pthread_condattr_setclock(&pool->monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->hash_free, &pool->monotonic);
     return pool;
 }
 
@@ -82,46 +88,91 @@ db_pool_close(struct db_pool *pool)
     free(pool);
 }
 
+/* Take a waiter out of the line; it may have left it already. */
+static void
+leave_line(struct db_pool *pool, const struct waiter *waiter)
+{
+    struct waiter **link;
+
+    for (link = &pool->line; *link != NULL; link = &(*link)->next)
+        if (*link == waiter) {
+            *link = waiter->next;
+            return;
+        }
+}
+
+static void
+join_line(struct db_pool *pool, struct waiter *waiter)
+{
+    struct waiter **link = &pool->line;
+
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = waiter;
+}
+
+/* Whether the top of the stack will do. */
+static struct connection *
+take_idle(struct db_pool *pool, bool made)
+{
+    struct connection *top = pool->idle_count > 0 ? pool->idle[pool->idle_count - 1] : NULL;
+
+    if (top == NULL || (made && top->pg == NULL))
+        return NULL;
+    pool->idle_count--;
+    return top;
+}
+
 /*
- * Take an idle connection; NULL at the deadline.  made: only one that is made already, so NULL at once
- * where none is, nor is being made.
+ * Take a connection; NULL at the deadline.  made: only one that is made already, so NULL at once where
+ * none is, nor is being made.  Who waits stands in a line, and nobody overtakes: without it a thread
+ * that gives a connection back takes it again before the one that it woke.
  */
 static struct connection *
 take_connection(struct db_pool *pool, bool made, long long deadline)
 {
     struct timespec until = clock_timespec(deadline);
-    struct connection *connection = NULL;
+    struct waiter waiter = {.made = made};
 
     pthread_mutex_lock(&pool->mutex);
-    for (;;) {
-        struct connection *top = pool->idle_count > 0 ? pool->idle[pool->idle_count - 1] : NULL;
-
-        if (top != NULL && (!made || top->pg != NULL)) {
-            connection = top;
-            pool->idle_count--;
-            break;
-        }
-        if ((made && pool->connected == 0) ||
-            pthread_cond_timedwait(&pool->connection_free, &pool->mutex, &until) != 0)
-            break;
+    waiter.granted = take_idle(pool, made); /* what is idle is what nobody in the line wants */
+    if (waiter.granted == NULL) {
+        pthread_cond_init(&waiter.wake, &pool->monotonic);
+        join_line(pool, &waiter);
+        while (waiter.granted == NULL && !(made && pool->connected == 0) &&
+               pthread_cond_timedwait(&waiter.wake, &pool->mutex, &until) == 0)
+            continue;
+        leave_line(pool, &waiter);
+        pthread_cond_destroy(&waiter.wake);
     }
     pthread_mutex_unlock(&pool->mutex);
-    return connection;
+    return waiter.granted;
 }
 
-/* Put a connection back: on the top where it is made, below all others where it is not. */
+/*
+ * Put a connection back: to the first in the line whom it will do, else onto the stack; there on the
+ * top where it is made, below all others where it is not.
+ */
 void
 pool_give(struct db_pool *pool, struct connection *connection)
 {
+    struct waiter *waiter;
+
     pthread_mutex_lock(&pool->mutex);
-    if (connection->pg != NULL)
-        pool->idle[pool->idle_count] = connection;
+    for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
+        if (connection->pg != NULL || !waiter->made)
+            break;
+    if (waiter != NULL) {
+        leave_line(pool, waiter);
+        waiter->granted = connection;
+        pthread_cond_signal(&waiter->wake);
+    } else if (connection->pg != NULL)
+        pool->idle[pool->idle_count++] = connection;
     else {
         memmove(pool->idle + 1, pool->idle, (size_t)pool->idle_count * sizeof(*pool->idle));
         pool->idle[0] = connection;
+        pool->idle_count++;
     }
-    pool->idle_count++;
-    pthread_cond_signal(&pool->connection_free);
     pthread_mutex_unlock(&pool->mutex);
 }
 
@@ -161,8 +212,13 @@ count_connected(struct db_pool *pool, int change)
 {
     pthread_mutex_lock(&pool->mutex);
     pool->connected += change;
-    if (pool->connected == 0)
-        pthread_cond_broadcast(&pool->connection_free); /* there is nothing to wait for any more */
+    if (pool->connected == 0) {
+        struct waiter *waiter;
+
+        /* There may be nothing to wait for any more. */
+        for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
+            pthread_cond_signal(&waiter->wake);
+    }
     pthread_mutex_unlock(&pool->mutex);
 }
 
