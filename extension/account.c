@@ -138,6 +138,7 @@ auth_service_update_profile(PG_FUNCTION_ARGS)
     ProblemsRaise(&problems);
     StoreCommitDurably();
     profile = StoreProfileUpdate(identity->user_id, first_name, last_name, GetCurrentTimestamp());
+    StoreRequireSeen(profile != 0);
     if (profile == 0)
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
     return profile;

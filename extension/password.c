@@ -205,5 +205,6 @@ auth_service_change_password(PG_FUNCTION_ARGS)
             PG_RETURN_BOOL(true);
         }
     }
+    StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
     PG_RETURN_BOOL(false);
 }

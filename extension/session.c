@@ -132,7 +132,24 @@ auth_service_login(PG_FUNCTION_ARGS)
             ErrorRaise(AUTH_ERROR_BLOCKED);
         PG_RETURN_DATUM(StartSession(fcinfo, &account, now));
     }
+    StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
     PG_RETURN_NULL();
+}
+
+/*
+ * Whether this generation was committed, as far as the row can tell: one that is ahead was not, nor
+ * one beside the current or the previous.  Older ones are believed; they soon expire.
+ */
+static bool
+IsCommitted(const Generation *given, const SessionRow *session)
+{
+    const Generation *current = &session->generation;
+
+    if (given->counter == current->counter)
+        return given->nonce == current->nonce;
+    if (given->counter == current->counter - 1)
+        return given->nonce == session->previous_nonce;
+    return given->counter < current->counter;
 }
 
 /* What to answer to an authentic refresh token of a living session. */
@@ -144,16 +161,16 @@ typedef enum RefreshVerdict {
 } RefreshVerdict;
 
 static RefreshVerdict
-JudgeRefresh(const Generation *given, const SessionRow *session, TimestampTz now)
+JudgeRefresh(const Generation *given, const SessionRow *session, TimestampTz asked_at)
 {
     const Generation *current = &session->generation;
 
-    if (given->counter > current->counter)
+    if (!IsCommitted(given, session))
         return REFRESH_UNCOMMITTED;
-    if (given->counter == current->counter && given->nonce == current->nonce)
+    if (given->counter == current->counter)
         return auth_service_refresh_token_rotation ? REFRESH_STEP : REFRESH_SAME;
-    if (given->counter == current->counter - 1 && given->nonce == session->previous_nonce &&
-        now <= AddSeconds(session->last_used_at, REFRESH_GRACE_SECONDS))
+    if (given->counter == current->counter - 1 &&
+        asked_at <= AddSeconds(session->last_used_at, REFRESH_GRACE_SECONDS))
         return REFRESH_SAME;
     return REFRESH_REUSED;
 }
@@ -181,17 +198,24 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
     RefreshToken token;
     SessionRow session;
+    TimestampTz asked_at; /* before the wait for the lock: who waits there saw nobody else's step */
     TimestampTz now;
 
     /* Nothing is locked for a token that we did not issue. */
     if (!RefreshTokenDecode(given, size, &token) ||
         !StoreSessionKey(token.user_id, &token.session_id, key) ||
-        !RefreshTokenIsAuthentic(given, size, &token, key) ||
-        !StoreSessionLock(token.user_id, &token.session_id, &session) || session.is_blocked)
+        !RefreshTokenIsAuthentic(given, size, &token, key))
         PG_RETURN_NULL();
+    asked_at = GetCurrentTimestamp();
     StoreCommitDurably();
+    if (!StoreSessionLock(token.user_id, &token.session_id, &session)) {
+        StoreRequireSeen(false);
+        PG_RETURN_NULL();
+    }
+    if (session.is_blocked)
+        PG_RETURN_NULL();
     now = GetCurrentTimestamp();
-    switch (IsWithinLimits(&session, now) ? JudgeRefresh(&token.generation, &session, now)
+    switch (IsWithinLimits(&session, now) ? JudgeRefresh(&token.generation, &session, asked_at)
                                           : REFRESH_REUSED) {
     case REFRESH_STEP:
         token.generation = (Generation){session.generation.counter + 1, DrawNonce()};
@@ -221,7 +245,7 @@ auth_service_logout(PG_FUNCTION_ARGS)
     const Identity *identity = RequireIdentity();
 
     StoreCommitDurably();
-    StoreSessionDelete(identity->user_id, &identity->session_id);
+    StoreRequireSeen(StoreSessionDelete(identity->user_id, &identity->session_id));
     IdentityClear();
     PG_RETURN_VOID();
 }
@@ -234,7 +258,7 @@ auth_service_logout_all(PG_FUNCTION_ARGS)
 
     StoreCommitDurably();
     /* No login slips in between: it locks the account too. */
-    StoreAccountLock(identity->user_id);
+    StoreRequireSeen(StoreAccountLock(identity->user_id));
     StoreSessionsDelete(identity->user_id);
     IdentityClear();
     PG_RETURN_VOID();
@@ -243,22 +267,6 @@ auth_service_logout_all(PG_FUNCTION_ARGS)
 /* ---- The identity of a token ------------------------------------------------------------ */
 
 typedef enum TokenVerdict { TOKEN_GOOD, TOKEN_BAD, TOKEN_BLOCKED } TokenVerdict;
-
-/*
- * Whether this generation was committed, as far as the row can tell: one that is ahead was not, nor
- * one beside the current or the previous.  Older ones are believed; they soon expire.
- */
-static bool
-IsCommitted(const Generation *given, const SessionRow *session)
-{
-    const Generation *current = &session->generation;
-
-    if (given->counter == current->counter)
-        return given->nonce == current->nonce;
-    if (given->counter == current->counter - 1)
-        return given->nonce == session->previous_nonce;
-    return given->counter < current->counter;
-}
 
 /*
  * Judge an access token: its own text first, then the database's word on account, session and key.

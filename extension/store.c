@@ -226,6 +226,21 @@ StoreCommitDurably(void)
                           GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/*
+ * For a write that met no row, though the row is there by what is committed now: in a transaction whose
+ * snapshot is older than the row it must fail, or it would report what it has not done.  Elsewhere the
+ * row has gone meanwhile, and that is that.
+ */
+void
+StoreRequireSeen(bool seen)
+{
+    if (!seen && IsolationUsesXactSnapshot())
+        ereport(ERROR,
+                (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                 errmsg("could not serialize access due to concurrent update"),
+                 errdetail("The account or session is newer than the transaction's snapshot.")));
+}
+
 /* Run a command that cannot be prepared, as the owner. */
 void
 StoreCommand(const char *sql)

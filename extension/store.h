@@ -58,7 +58,7 @@ extern bool StoreAccountEnter(int64 id, const char *old_hash, const char *new_ha
 extern bool StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash,
                                 TimestampTz now);
 extern bool StoreRoleUpdate(int64 id, UserRole role, TimestampTz now);
-extern void StoreAccountLock(int64 id);
+extern bool StoreAccountLock(int64 id);
 extern void StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before);
 extern Datum StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now);
 extern Datum StoreProfileUpdate(int64 id, text *first_name, text *last_name, TimestampTz now);
@@ -72,7 +72,7 @@ extern bool StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *r
 extern bool StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session);
 extern void StoreSessionStep(const RefreshToken *token, TimestampTz now);
 extern void StoreSessionTouch(int64 user_id, const pg_uuid_t *id, TimestampTz now);
-extern void StoreSessionDelete(int64 user_id, const pg_uuid_t *id);
+extern bool StoreSessionDelete(int64 user_id, const pg_uuid_t *id);
 extern void StoreSessionsDelete(int64 user_id);
 
 extern bool StoreKeyFind(const char *kid, SigningKey *key);
@@ -81,6 +81,7 @@ extern bool StoreKeyInsert(const SigningKey *key);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);
+extern void StoreRequireSeen(bool seen);
 extern void StoreCommand(const char *sql);
 
 #endif

@@ -140,16 +140,16 @@ StoreRoleUpdate(int64 id, UserRole role, TimestampTz now)
 
 /*
  * Keep logins of this account out until the transaction ends.  In a transaction with an older
- * snapshot this fails where one came in since.
+ * snapshot this fails where one came in since.  False where the account is not seen.
  */
-void
+bool
 StoreAccountLock(int64 id)
 {
     static Statement statement = {
         "SELECT FROM auth.users u WHERE u.id" EQ "$1 FOR NO KEY UPDATE", 1, {INT8OID}, NULL};
     Datum values[] = {Int64GetDatum(id)};
 
-    StoreExecute(&statement, values, NULL);
+    return StoreExecute(&statement, values, NULL) == 1;
 }
 
 /* Note that the user is active; skipped where it was noted since `before`, or the row is locked. */

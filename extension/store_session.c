@@ -168,7 +168,8 @@ StoreSessionTouch(int64 user_id, const pg_uuid_t *id, TimestampTz now)
     StoreExecute(&statement, values, NULL);
 }
 
-void
+/* Whether there was such a session. */
+bool
 StoreSessionDelete(int64 user_id, const pg_uuid_t *id)
 {
     static Statement statement = {"DELETE FROM auth.sessions s WHERE s.user_id" EQ "$1 AND s.id" EQ
@@ -178,7 +179,7 @@ StoreSessionDelete(int64 user_id, const pg_uuid_t *id)
                                   NULL};
     Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id)};
 
-    StoreExecute(&statement, values, NULL);
+    return StoreExecute(&statement, values, NULL) == 1;
 }
 
 /* Delete every session of a user. */

@@ -22,7 +22,8 @@
 static const char *const role_settings[] = {
     "ALTER ROLE %I IN DATABASE %I SET search_path = pg_catalog",
     "ALTER ROLE %I IN DATABASE %I SET timezone = 'UTC'",
-    "ALTER ROLE %I IN DATABASE %I SET statement_timeout = '10s'",
+    "ALTER ROLE %I IN DATABASE %I SET statement_timeout = '6s'",
+    "ALTER ROLE %I IN DATABASE %I SET default_transaction_isolation = 'read committed'",
     "ALTER ROLE %I IN DATABASE %I SET lock_timeout = '5s'",
     "ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = '30s'",
     "ALTER ROLE %I IN DATABASE %I SET log_min_messages = fatal",
@@ -111,8 +112,11 @@ is_ordinary_role(struct db_admin *admin, const char *role)
 {
     char *found =
         db_admin_value(admin,
-                       "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1 AND (rolsuper"
-                       " OR rolbypassrls OR rolcreaterole OR rolreplication)",
+                       "SELECT 1 FROM pg_catalog.pg_roles r, pg_catalog.pg_extension e"
+                       " WHERE r.rolname = $1 AND e.extname = 'auth_service' AND (r.rolsuper"
+                       " OR r.rolbypassrls OR r.rolcreaterole OR r.rolreplication"
+                       " OR pg_catalog.pg_has_role(r.oid, e.extowner, 'MEMBER')"
+                       " OR pg_catalog.has_table_privilege(r.oid, 'auth.users', 'SELECT'))",
                        1, VALUES(role));
     bool ordinary = found != NULL && found[0] == '\0';
 
@@ -136,8 +140,8 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
         done = db_admin_command(admin, "CREATE ROLE %I LOGIN", 1, VALUES(role));
         if (done)
             printf("made role %s\n", role);
-    } else if (done)
-        done = is_ordinary_role(admin, role);
+    }
+    done = done && is_ordinary_role(admin, role);
     free(found);
     if (done && config->shim_password != NULL)
         done = db_admin_set_password(admin, role, config->shim_password);

@@ -146,7 +146,7 @@ static const struct option_row options[] = {
      FIELD(database_timeout),
      1,
      3600,
-     "15",
+     "8",
      "seconds for a database call, waiting for a connection included"},
     {"no-prepare",
      {"AUTH_SERVICE_NO_PREPARE"},

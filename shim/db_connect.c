@@ -11,6 +11,8 @@
 #include "db.h"
 #include "db_connect.h"
 
+#define SCHEME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-."
+
 bool
 db_wait(PGconn *connection, bool for_write, long long deadline)
 {
@@ -64,29 +66,30 @@ db_connect(const struct config *config, const char *database)
 bool
 db_check_url(struct config *config)
 {
-    const char *scheme_end = config->database_url ? strstr(config->database_url, "://") : NULL;
-    const char *plus = config->database_url ? strchr(config->database_url, '+') : NULL;
+    size_t scheme = config->database_url ? strspn(config->database_url, SCHEME_CHARACTERS) : 0;
+    bool is_uri =
+        config->database_url != NULL && strncmp(config->database_url + scheme, "://", 3) == 0;
+    size_t bare = config->database_url ? strcspn(config->database_url, "+") : 0;
     PQconninfoOption *options;
     PQconninfoOption *option;
     bool has_password = false;
 
     if (config->database_url == NULL)
         return true;
-    if (scheme_end != NULL && plus != NULL && plus < scheme_end) {
+    if (is_uri && bare < scheme) {
         /* "postgresql+asyncpg://": the driver is no business of libpq's. */
         char *url = strdup(config->database_url);
 
         if (url == NULL)
             return false;
-        memmove(url + (plus - config->database_url), scheme_end, strlen(scheme_end) + 1);
+        memmove(url + bare, url + scheme, strlen(url + scheme) + 1);
         config->database_url = url;
     }
     /* Without "=" or "://" libpq would take it for a database's name, and quote it in messages. */
-    options = scheme_end != NULL || strchr(config->database_url, '=') != NULL
+    options = is_uri || strchr(config->database_url, '=') != NULL
                   ? PQconninfoParse(config->database_url, NULL)
                   : NULL;
-    if (options == NULL ||
-        (scheme_end != NULL && strncmp(config->database_url, "postgres", 8) != 0)) {
+    if (options == NULL || (is_uri && strncmp(config->database_url, "postgres", 8) != 0)) {
         PQconninfoFree(options);
         fprintf(stderr, "auth-service: the database URL is no connection string of libpq's "
                         "(postgresql://user:password@host:port/database)\n");

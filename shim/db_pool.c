@@ -184,7 +184,7 @@ pool_take_hash_slot(struct db_pool *pool, long long deadline)
 
     pthread_mutex_lock(&pool->mutex);
     /* Who waits holds a thread, and threads are for everybody: a quarter of them at most. */
-    if (pool->hash_slots == 0 && pool->hash_waiting < pool->config->threads / 4) {
+    if (pool->hash_slots == 0 && pool->hash_waiting <= pool->config->threads / 4) {
         pool->hash_waiting++;
         while (pool->hash_slots == 0)
             if (pthread_cond_timedwait(&pool->hash_free, &pool->mutex, &until) != 0)

@@ -70,9 +70,10 @@ client_keeps_alive(const struct mg_connection *connection, const struct mg_reque
 static bool
 is_crowded(struct http_server *server)
 {
-    return atomic_load(&server->connections) >
-               server->config->threads - server->config->threads / 8 ||
-           atomic_load(&server->draining);
+    int threads = server->config->threads;
+    int reserve = threads >= 8 ? threads / 8 : threads > 1;
+
+    return atomic_load(&server->connections) > threads - reserve || atomic_load(&server->draining);
 }
 
 static void
@@ -138,15 +139,14 @@ begin_request(struct mg_connection *connection)
 {
     struct http_server *server = mg_get_user_data(mg_get_context(connection));
 
+    atomic_fetch_add(&server->under_way, 1);
     if (atomic_load(&server->draining)) {
         char id[HTTP_REQUEST_ID_MAX + 1];
 
         choose_id(NULL, id);
         http_write_error(server->config, connection, id, 503, "Service Unavailable");
-        return 503;
-    }
-    atomic_fetch_add(&server->under_way, 1);
-    serve(server, connection);
+    } else
+        serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
     return 200; /* handled, whatever the status was: civetweb only wants to log it */
 }

@@ -45,6 +45,9 @@ is("$status$err", '0', 'init-db') or diag $err;
 is($out, "made database auth_service\nmade extension auth_service\nmade role auth_service_shim\n", 'init-db: says what it made');
 ($status, $out, $err) = $s->command('init-db', '--shim-role=' . getpwuid($<));
 like("$status$out$err", qr/^1auth-service: error: role ".*" has powers that the front must not have\n\z/, 'init-db: a superuser cannot be the role of the front');
+$s->sql('CREATE ROLE mighty LOGIN IN ROLE pg_read_all_data');
+($status, $out, $err) = $s->command('init-db', '--shim-role=mighty');
+is($status, 1, 'init-db: nor who reads our tables by membership');
 ($status, $out, $err) = $s->command('init-db');
 is("$status$out$err", '0', 'init-db again: nothing to do');
 is($s->sql("SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'auth_service_shim'"),
@@ -70,6 +73,8 @@ like("$status $err", qr/^2 auth-service: --access-token-minutes \(ACCESS_TOKEN_E
 # A connection string of SQLAlchemy's, as the service before us had it; only in the environment with a password.
 ($status, $out, $err) = run_with({ DATABASE_URL => 'postgresql+asyncpg://' . getpwuid($<) . ':Sesame@/auth_service?host=' . $s->node->host, PGDATABASE => 'nowhere' }, 'init-db');
 is("$status$out$err", '0', 'init-db: by DATABASE_URL') or diag $err;
+($status, $out, $err) = run_with({ DATABASE_URL => "host=" . $s->node->host . " port=" . $s->node->port . " password='a+b://c' dbname=auth_service" }, 'init-db');
+is("$status$out$err", '0', 'init-db: by a connection string with "://" in its password') or diag $err;
 
 # create-admin.
 ($status, $out, $err) = $s->command(\"Sesame9Xyzzy\r\n", 'create-admin', 'first@example.com');

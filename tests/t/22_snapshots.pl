@@ -3,7 +3,9 @@
 use strict;
 use warnings;
 use AuthService;
+use POSIX ();
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $s = AuthService->new('snapshots');
 $s->command('init-db');
@@ -73,6 +75,56 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
     my $lives = $s->sql("SELECT auth.verify_token('$second') IS NOT NULL");
     ok($lives eq 'f' || $result eq '40001', "$level: logout_all overlooks no session (it answered '$result')");
 }
+
+# Whoever is newer than the transaction's snapshot: what cannot be done fails, and nothing is reported done.
+foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+    my $n = 0;
+    foreach (
+        [ 'logout, of a new session', 'ann', 'SELECT auth.logout()' ], [ 'logout_all, of a new session', 'ann', 'SELECT auth.logout_all()' ],
+        [ 'logout_all, of a new account', undef, 'SELECT auth.logout_all()' ], [ 'update_profile, of a new account', undef, "SELECT auth.update_profile('A', 'B')" ])
+    {
+        my ($what, $who, $statement) = @$_;
+        my $old = session();
+        ask($old, "BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM pg_class");
+        if (!defined $who) { $who = 'new' . lc($level =~ s/ //r) . $n++; $s->sql("SELECT auth.register('$who\@example.com', 'Secret123')") }
+        my ($token, $refresh) = login($who);
+        ask($old, "SELECT auth.authenticate('$token')");
+        is(ask($old, $statement), '40001', "$level, $what: fails");
+        ask($old, 'ROLLBACK');
+        is($s->sql("SELECT auth.verify_token('$token') IS NOT NULL"), 't', "$level, $what: and the session is there");
+        ask($old, "BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM pg_class");
+        ($token, $refresh) = login($who);
+        is(ask($old, "SELECT auth.refresh('$refresh')"), '40001', "$level, $what: refresh, of a new session: fails");
+        $old->quit;
+    }
+}
+
+# Who asks with a token while another's use of it is not committed yet has not used it twice, however long
+# that takes.
+my ($a0, $r0) = login('ann');
+my ($one, $two) = (session(), session());
+my $step = ask($one, "BEGIN; SELECT refresh_token FROM auth.refresh('$r0')");
+my ($reader, $writer);
+pipe($reader, $writer) or die;
+my $waiting = fork() // die;
+if ($waiting == 0)
+{
+    my $err = '';
+    my ($code, $out) = $s->node->psql('auth_service', "SET ROLE plain; SELECT refresh_token FROM auth.refresh('$r0')");
+    syswrite $writer, "$out\n";
+    POSIX::_exit(0);
+}
+$s->node->poll_query_until('auth_service', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'") or die;
+# As if the commit took longer than the grace: the step is moved into the past.
+ask($one, 'RESET ROLE');
+ask($one, "UPDATE auth.sessions SET last_used_at = last_used_at - interval '9.9 seconds'");
+sleep 0.3;
+ask($one, 'COMMIT');
+chomp(my $got = <$reader>);
+waitpid $waiting, 0;
+is($got, $step, 'a refresh that waits for another of the same token: the same successor');
+$_->quit foreach $one, $two;
 
 # A forged refresh token of a known session locks nothing.
 my ($access, $refresh) = login('ann');
