@@ -183,7 +183,7 @@ pool_take_hash_slot(struct db_pool *pool, long long deadline)
     bool taken;
 
     pthread_mutex_lock(&pool->mutex);
-    /* Who waits holds a thread, and threads are for everybody: a quarter of them at most. */
+    /* Who waits holds a thread, and threads are for everybody: about a quarter of them may. */
     if (pool->hash_slots == 0 && pool->hash_waiting <= pool->config->threads / 4) {
         pool->hash_waiting++;
         while (pool->hash_slots == 0)

@@ -58,10 +58,8 @@ http_write_response(const struct config *config, struct mg_connection *connectio
 
     buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
     add_date(&out);
-    if (response->status != 204)
-        buffer_format(&out,
-                      "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
-                      response->body_length);
+    buffer_format(&out, "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
+                  response->body_length);
     buffer_format(&out,
                   "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
                   "X-Request-ID: %s\r\nConnection: %s\r\n",
@@ -73,7 +71,7 @@ http_write_response(const struct config *config, struct mg_connection *connectio
     if (response->retry_after > 0)
         buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
     buffer_text(&out, "\r\n");
-    if (!is_head && response->status != 204)
+    if (!is_head)
         buffer_add(&out, response->body, response->body_length);
     if (response->close)
         mg_disable_connection_keep_alive(connection);
