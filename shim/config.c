@@ -255,6 +255,7 @@ print_help(void)
            "       auth-service create-admin EMAIL        make an account that is an admin; its "
            "password\n"
            "                                              from a prompt or standard input\n"
+           "       auth-service openapi                   print the document of /openapi.json\n"
            "       auth-service --help | --version\n\n"
            "init-db, drop-db and create-admin connect as a superuser, serve as the role that "
            "init-db made.\n\n"

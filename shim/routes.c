@@ -10,9 +10,7 @@
  */
 #include "openapi.h"
 #include "routes.h"
-
-#define ARGUMENTS(values, fields)                                                                  \
-    "auth._arguments($" #values ", VARIADIC $" #fields "::pg_catalog.text[])"
+#include "statements.h"
 
 #define MESSAGE(text) "SELECT '{\"message\":\"" text "\"}'"
 
@@ -26,64 +24,6 @@
 #define DEED(function, done)                                                                       \
     "SELECT pg_catalog.json_build_object('message', pg_catalog.format('User %s has been " done     \
     ".', p[1])) FROM " ARGUMENTS(1, 2) " p WHERE auth." function "(" USER_ID ")"
-
-/* The lists' functions take an integer, and say themselves what is out of bounds. */
-#define LIMIT(value) "LEAST(GREATEST(COALESCE(" value "::pg_catalog.int8, 100), 0), 1001)::int4"
-
-/* Rows of a list, in its order, as an array; and the cursor of the last one. */
-#define ROWS(object) "COALESCE(pg_catalog.json_agg(" object " ORDER BY r.ordinality), '[]')"
-#define NEXT_CURSOR  "(pg_catalog.array_agg(r.next_cursor ORDER BY r.ordinality DESC))[1]"
-
-#define LIST_USERS                                                                                 \
-    "SELECT pg_catalog.json_build_object('users', COALESCE(pg_catalog.json_object_agg(r.id,"       \
-    " pg_catalog.json_build_object('user_id', r.id, 'email', r.email, 'first_name', r.first_name," \
-    " 'last_name', r.last_name, 'created_at', r.created_at, 'updated_at', r.updated_at,"           \
-    " 'last_activity_at', r.last_activity_at, 'block', r.is_blocked, 'block_at', r.blocked_at,"    \
-    " 'role', r.role, 'balance', r.balance) ORDER BY r.ordinality), '{}'),"                        \
-    " 'order', " ROWS("r.id") ", 'next_cursor', " NEXT_CURSOR ") FROM " ARGUMENTS(                 \
-        1, 2) " p,"                                                                                \
-              " auth.list_users(p[1]::pg_catalog.int8, p[2], p[3], p[4], p[5]::auth.user_role,"    \
-              " p[6]::pg_catalog.bool, COALESCE(p[7], 'id'), COALESCE(p[8], 'asc'), " LIMIT(       \
-                  "p[9]") ", p[10]) WITH ORDINALITY r"
-
-#define DELETED_USERS                                                                              \
-    "SELECT pg_catalog.json_build_object('deleted_users', " ROWS(                                  \
-        "pg_catalog.json_build_object('id', r.id, 'email', r.email, 'first_name', r.first_name,"   \
-        " 'last_name', r.last_name, 'role', r.role, 'is_blocked', r.is_blocked,"                   \
-        " 'blocked_at', r.blocked_at, 'is_deleted', true, 'deleted_at', r.deleted_at,"             \
-        " 'balance', r.balance, 'created_at', r.created_at, 'updated_at', r.updated_at,"           \
-        " 'last_activity_at', r.last_activity_at)") ", 'next_cursor', " NEXT_CURSOR                \
-                                                    ") FROM " ARGUMENTS(                           \
-                                                        1,                                         \
-                                                        2) " p,"                                   \
-                                                           " auth.deleted_users(" LIMIT(           \
-                                                               "p[1]") ", p[2]) WITH ORDINALITY r"
-
-#define AUDIT                                                                                      \
-    "SELECT pg_catalog.json_build_object('entries', " ROWS("pg_catalog.json_build_object('id', "   \
-                                                           "r.id, 'at', r.at, 'action', r.action," \
-                                                           " 'actor_id', r.actor_id, 'user_id', "  \
-                                                           "r.user_id, 'ip', r.ip, 'user_agent', " \
-                                                           "r.user_agent,"                         \
-                                                           " 'request_id', r.request_id, "         \
-                                                           "'db_role', r.db_role, 'detail', "      \
-                                                           "r.detail)") ", "                       \
-                                                                        "'next_cursor',"           \
-                                                                        " " NEXT_CURSOR            \
-                                                                        ") FROM " ARGUMENTS(       \
-                                                                            1,                     \
-                                                                            2) " p,"               \
-                                                                               " auth.audit(p[1]:" \
-                                                                               ":pg_catalog.int8," \
-                                                                               " p[2]::pg_"        \
-                                                                               "catalog.int8, "    \
-                                                                               "p[3], " LIMIT(     \
-                                                                                   "p[4]") ", "    \
-                                                                                           "p[5])" \
-                                                                                           " WITH" \
-                                                                                           " ORDI" \
-                                                                                           "NALIT" \
-                                                                                           "Y r"
 
 /* Fields that more than one route takes. */
 #define EMAIL    "\"format\":\"email\""
@@ -139,7 +79,7 @@
                     "\"default\":\"asc\""},                                                        \
                    FIELD_LIMIT,                                                                    \
                    FIELD_CURSOR},                                                                  \
-        .sql = LIST_USERS, .answer = "UserList"                                                    \
+        .sql = statement_list_users, .answer = "UserList"                                          \
     }
 
 const struct route routes[] = {
@@ -291,7 +231,7 @@ const struct route routes[] = {
      .summary = "Deleted users, the last deleted first",
      .access = ROUTE_ADMIN,
      .fields = {FIELD_LIMIT, FIELD_CURSOR},
-     .sql = DELETED_USERS,
+     .sql = statement_deleted_users,
      .answer = "DeletedUserList"},
 
     {.method = "POST",
@@ -357,7 +297,7 @@ const struct route routes[] = {
                 {"action", IN_QUERY, "What was done", NULL},
                 FIELD_LIMIT,
                 FIELD_CURSOR},
-     .sql = AUDIT,
+     .sql = statement_audit,
      .answer = "AuditLog"},
 
     {.method = "GET",
