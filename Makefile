@@ -5,6 +5,7 @@
 
 EXTENSION := auth_service
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" auth_service.control)
+EXTREQUIRES := $(shell sed -n "s/^requires *= *'\(.*\)'/\1/p" auth_service.control)
 PORT ?= 8000
 export PORT
 
@@ -83,7 +84,7 @@ $(OBJS): auth_service.control
 # ---- The shim: an ordinary program, without a header of the server ----------------------------
 
 SHIM_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
-	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -I$(shell $(PG_CONFIG) --includedir)
+	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_SERVICE_REQUIRES='"$(EXTREQUIRES)"' -I$(shell $(PG_CONFIG) --includedir)
 SHIM_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq -lcivetweb -lpthread
 SHIM_SOURCES = $(wildcard shim/*.c)
 

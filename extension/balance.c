@@ -74,6 +74,7 @@ ReadChange(FunctionCallInfo fcinfo, int number, BalanceChange *change)
 static int64
 ApplyChange(const BalanceChange *change, const LockedAccount *account)
 {
+    TimestampTz now;
     int64 amount;
     int64 balance;
 
@@ -88,8 +89,10 @@ ApplyChange(const BalanceChange *change, const LockedAccount *account)
         ErrorRaise(AUTH_ERROR_ADMIN_BALANCE);
     if (pg_add_s64_overflow(account->balance, change->amount, &balance) || balance < 0)
         ErrorRaise(AUTH_ERROR_BALANCE_NOT_UPDATED);
+    now = GetCurrentTimestamp();
     StoreEntryInsert(change->user_id, change->amount, balance, change->idempotency_key,
-                     change->actor_id, GetCurrentTimestamp());
+                     change->actor_id, now);
+    StoreBalanceUpdate(change->user_id, balance, now);
     return balance;
 }
 

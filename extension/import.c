@@ -21,6 +21,8 @@
 #include "text.h"
 
 #define NAME_CHARS_MAX 255
+/* Greater integers are none in JavaScript; and new ids go on behind the greatest one. */
+#define ID_MAX INT64CONST(9007199254740992)
 
 PG_FUNCTION_INFO_V1(auth_service_import_users);
 PG_FUNCTION_INFO_V1(auth_service_import_signing_key);
@@ -60,8 +62,8 @@ IsImportableName(const char *name)
 static const char *
 RowProblem(const ImportRow *row)
 {
-    if (!row->has_id || row->id <= 0)
-        return "the id is not a positive number";
+    if (!row->has_id || row->id <= 0 || row->id > ID_MAX)
+        return "the id is not a number from 1 to 2^53";
     if (row->email == NULL || !EmailIsValid(row->email))
         return "the e-mail is not a valid address";
     if (row->role == NULL || (strcmp(row->role, "user") != 0 && strcmp(row->role, "admin") != 0))
@@ -76,7 +78,7 @@ RowProblem(const ImportRow *row)
 }
 
 /* A StoreImportSink: one row of the other service. */
-static void
+static bool
 ImportUser(void *context, ImportRow *row)
 {
     Import *import = context;
@@ -86,22 +88,23 @@ ImportUser(void *context, ImportRow *row)
     problem = RowProblem(row);
     if (problem != NULL) {
         AddNote(import, row, true, problem);
-        return;
+        return false;
     }
     switch (StoreImportInsert(row, EmailNormalize(cstring_to_text(row->email)))) {
     case IMPORT_DONE:
         import->imported++;
-        break;
+        return true;
     case IMPORT_PRESENT:
         AddNote(import, row, false, "the account is here already");
-        break;
+        return true;
     case IMPORT_ID_TAKEN:
         AddNote(import, row, true, "another account has this id");
-        break;
+        return true;
     case IMPORT_EMAIL_TAKEN:
         AddNote(import, row, true, "another account has this e-mail");
-        break;
+        return false;
     }
+    return false;
 }
 
 /*

@@ -130,7 +130,8 @@ typedef struct ImportRow {
     TimestampTz last_activity_at;
 } ImportRow;
 
-typedef void (*StoreImportSink)(void *context, ImportRow *row);
+/* Takes a row; whether there is an account of its id now. */
+typedef bool (*StoreImportSink)(void *context, ImportRow *row);
 
 typedef enum ImportOutcome {
     IMPORT_DONE,
@@ -172,6 +173,8 @@ extern bool StoreEntryFind(int64 user_id, int64 actor_id, text *idempotency_key,
                            int64 *balance);
 extern void StoreEntryInsert(int64 user_id, int64 amount, int64 balance, text *idempotency_key,
                              int64 actor_id, TimestampTz now);
+
+extern void StoreBalanceUpdate(int64 user_id, int64 balance, TimestampTz now);
 
 extern void StoreAuditInsert(const AuditRow *row, TimestampTz now);
 

@@ -57,12 +57,12 @@ StoreEntryFind(int64 user_id, int64 actor_id, text *idempotency_key, int64 *amou
     return found;
 }
 
-/* Add an entry, and make its balance the account's, whose row is locked. */
+/* Add an entry; the account's row is locked, or new. */
 void
 StoreEntryInsert(int64 user_id, int64 amount, int64 balance, text *idempotency_key, int64 actor_id,
                  TimestampTz now)
 {
-    static Statement insert = {
+    static Statement statement = {
         "INSERT INTO auth.balance_entries (user_id, number, amount, balance, idempotency_key,"
         " actor_id, created_at) VALUES ($1, 1 OPERATOR(pg_catalog.+) COALESCE((SELECT e.number"
         " FROM auth.balance_entries e WHERE e.user_id" EQ "$1 ORDER BY e.number DESC LIMIT 1), 0),"
@@ -70,18 +70,25 @@ StoreEntryInsert(int64 user_id, int64 amount, int64 balance, text *idempotency_k
         6,
         {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID},
         NULL};
-    static Statement update = {"UPDATE auth.users u SET balance = $2, updated_at = $3 WHERE u.id" EQ
-                               "$1",
-                               3,
-                               {INT8OID, INT8OID, TIMESTAMPTZOID},
-                               NULL};
-    Datum entry[] = {Int64GetDatum(user_id),  Int64GetDatum(amount),
-                     Int64GetDatum(balance),  PointerGetDatum(idempotency_key),
-                     Int64GetDatum(actor_id), TimestampTzGetDatum(now)};
+    Datum values[] = {Int64GetDatum(user_id),  Int64GetDatum(amount),
+                      Int64GetDatum(balance),  PointerGetDatum(idempotency_key),
+                      Int64GetDatum(actor_id), TimestampTzGetDatum(now)};
     char nulls[] = {' ', ' ', ' ', idempotency_key ? ' ' : 'n', actor_id > 0 ? ' ' : 'n', ' '};
-    Datum account[] = {Int64GetDatum(user_id), Int64GetDatum(balance), TimestampTzGetDatum(now)};
 
-    StoreExecute(&insert, entry, nulls);
-    if (StoreExecute(&update, account, NULL) != 1)
+    StoreExecute(&statement, values, nulls);
+}
+
+/* Make this the balance of an account whose row is locked. */
+void
+StoreBalanceUpdate(int64 user_id, int64 balance, TimestampTz now)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET balance = $2, updated_at = $3 WHERE u.id" EQ "$1",
+        3,
+        {INT8OID, INT8OID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(user_id), Int64GetDatum(balance), TimestampTzGetDatum(now)};
+
+    if (StoreExecute(&statement, values, NULL) != 1)
         elog(ERROR, "a locked account has gone");
 }

@@ -30,6 +30,7 @@ typedef struct ImportRun {
     void *context;
     TimestampTz now;
     MemoryContext row_memory;
+    int64 greatest_id;
 } ImportRun;
 
 /* A StoreRowSink. */
@@ -57,25 +58,24 @@ GiveRow(void *context, const Datum *values, const bool *nulls, bool is_last)
         .last_activity_at = RowTime(values, nulls, 12, 0),
     };
 
-    run->sink(run->context, &row);
+    if (run->sink(run->context, &row) && row.id > run->greatest_id)
+        run->greatest_id = row.id;
     MemoryContextSwitchTo(old);
     MemoryContextReset(run->row_memory);
 }
 
 /*
- * Read the rows of an array, and give each to the sink.  The sequence of ids is moved behind them first.
- * Nobody else writes accounts meanwhile, so that "taken" is true at the commit.
+ * Read the rows of an array, and give each to the sink.  Nobody else writes accounts until the transaction
+ * ends: so "taken" is true at the commit, and the ids of new accounts go on behind the greatest one.
  */
 void
 StoreImportUsers(text *users, TimestampTz now, StoreImportSink sink, void *context)
 {
     static Statement sequence = {
-        "SELECT pg_catalog.setval('auth.users_id_seq', m.id) FROM (SELECT pg_catalog.max(r.id) AS "
-        "id"
-        " FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS r (id pg_catalog.int8)) m,"
-        " auth.users_id_seq s WHERE m.id OPERATOR(pg_catalog.>) s.last_value",
+        "SELECT pg_catalog.setval('auth.users_id_seq', $1) FROM auth.users_id_seq s"
+        " WHERE $1 OPERATOR(pg_catalog.>) s.last_value",
         1,
-        {TEXTOID},
+        {INT8OID},
         NULL};
     static Statement rows = {
         "SELECT r.id, r.email, r.hashed_password, NULLIF(r.first_name, ''), NULLIF(r.last_name, "
@@ -96,13 +96,14 @@ StoreImportUsers(text *users, TimestampTz now, StoreImportSink sink, void *conte
     uint64 count;
 
     StoreCommand("LOCK TABLE auth.users IN SHARE ROW EXCLUSIVE MODE");
-    StoreExecute(&sequence, values, NULL);
     StoreBegin(&call);
     count = StoreRun(&rows, values, NULL);
     run.row_memory =
         AllocSetContextCreate(CurrentMemoryContext, "auth_service import", ALLOCSET_DEFAULT_SIZES);
     RowsToSink(count, count, GiveRow, &run);
     StoreEnd(&call);
+    values[0] = Int64GetDatum(run.greatest_id);
+    StoreExecute(&sequence, values, NULL);
 }
 
 /* Whether the account of this id has this e-mail: it was imported before. */

@@ -95,12 +95,14 @@ StoreKeyInsert(const SigningKey *key)
     return StoreExecute(&statement, values, NULL) == 1;
 }
 
-/* Keep a key of another service, for its tokens that expire by then. */
+/* Keep a key of another service, for its tokens that expire by then, in place of the same secret. */
 void
 StoreKeyImport(const SigningKey *key, TimestampTz until)
 {
     static Statement statement = {
-        "INSERT INTO auth.signing_keys (kid, algorithm, secret, is_active, created_at,"
+        "WITH retired AS (UPDATE auth.signing_keys k SET retired_at = $4"
+        " WHERE k.imported_until IS NOT NULL AND k.retired_at IS NULL AND k.secret" EQ "$3)"
+        " INSERT INTO auth.signing_keys (kid, algorithm, secret, is_active, created_at,"
         " imported_until) VALUES ($1, $2, $3, false, $4, $5)",
         5,
         {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID},

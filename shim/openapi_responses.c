@@ -135,7 +135,7 @@ add_error(struct buffer *json, size_t error, const char *const *codes, bool own)
     int i;
 
     for (i = 0; own && codes[i] != NULL; i++)
-        buffer_format(&description, "%s%s", i > 0 ? "; " : "", status_message(codes[i]));
+        buffer_format(&description, "%s%s", i > 0 ? " / " : "", status_message(codes[i]));
     buffer_text(json, "{\"description\":");
     openapi_add_string(json,
                        buffer_ok(&description) ? description.data : errors[error].description);

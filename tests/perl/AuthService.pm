@@ -201,6 +201,8 @@ sub raw
         if (!$got) { $closed = 1; last; }
         $all .= $chunk;
     }
+    my @problems = $bytes =~ /^HEAD / ? () : $self->openapi->raw_problems($all);
+    die join("\n    ", $all, @problems) . "\n" if @problems;
     return ($all, $closed);
 }
 

@@ -72,12 +72,42 @@ sub problems
     {
         my $wanted = defined $template ? 405 : 404;
         return "$status where there is no such operation" if $status != $wanted && !$of_server{$status};
-        my %headers = map { $_ => { required => 1 } } 'X-Request-ID', $status == 405 ? 'Allow' : ();
-        $response = { headers => \%headers, content => { 'application/json' => { schema => { '$ref' => '#/components/schemas/Error' } } } };
+        $response = $self->error('X-Request-ID', $status == 405 ? 'Allow' : ());
     }
+    return $self->response_problems($response, $answer, $method eq 'HEAD');
+}
+
+# The response of an error outside of operations, with these headers.
+sub error
+{
+    my ($self, @headers) = @_;
+    return { headers => { map { $_ => { required => 1 } } @headers },
+        content => { 'application/json' => { schema => { '$ref' => '#/components/schemas/Error' } } } };
+}
+
+sub response_problems
+{
+    my ($self, $response, $answer, $is_head) = @_;
     my @problems = map { "header $_ is missing" }
       grep { $self->resolve($response->{headers}{$_})->{required} && !defined $answer->{headers}{ lc $_ } } sort keys %{ $response->{headers} };
-    return @problems, $self->body_problems($response, $answer, $method eq 'HEAD');
+    return @problems, $self->body_problems($response, $answer, $is_head);
+}
+
+# All that is wrong with the server's own refusals among these bytes, which it sent on a connection.
+sub raw_problems
+{
+    my ($self, $bytes) = @_;
+    my @problems;
+    while ($bytes =~ s/^HTTP\/1\.1 (\d+) [^\r]*\r\n((?:[^\r]+\r\n)*)\r\n//)
+    {
+        my ($status, $head) = ($1, $2);
+        my %headers = map { my ($name, $value) = split /: /, $_, 2; (lc $name => $value) } split /\r\n/, $head;
+        my $content = substr $bytes, 0, $headers{'content-length'} // 0, '';
+        next if !$of_server{$status};
+        my $answer = { headers => \%headers, content => $content };
+        push @problems, map { "$status: $_" } $self->response_problems($self->error('X-Request-ID', $status == 503 ? 'Retry-After' : ()), $answer, 0);
+    }
+    return @problems;
 }
 
 sub body_problems
