@@ -61,7 +61,7 @@ foreach (
     my ($body, $type) = @$_;
     is(problems($s->request('PUT', '/users/balance', token => $ann, body => $body, type => 'application/json')), "422 body.amount:$type", "balance: $body");
 }
-is($s->sql('SELECT sum(amount) FROM auth.balance_entries'), 318, 'balance: the ledger');
+is($s->sql("SELECT sum(amount) FROM auth.balance_entries WHERE user_id = $ann_id"), 318, 'balance: the ledger');
 
 # ---- Who may: 401 before 404 before 422, on every route of an admin's.
 my @admins = map { [ split / / ] } 'GET /users/', 'GET /users', 'GET /users/deleted', 'POST /admin/block/5', 'POST /admin/unblock/5', 'POST /admin/restore/5',
