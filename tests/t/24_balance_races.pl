@@ -48,7 +48,7 @@ foreach my $round (1 .. 10)
     });
     my $own = grep { $_ eq 'own 200' } @done;
     my $admin = grep { $_ eq 'admin' } @done;
-    is($s->sql("SELECT balance || ' ' || (SELECT sum(amount) FROM auth.balance_entries WHERE user_id = $user) FROM auth.users WHERE id = $user"),
+    is($s->sql("SELECT balance || ' ' || (SELECT coalesce(sum(amount), 0) FROM auth.balance_entries WHERE user_id = $user) FROM auth.users WHERE id = $user"),
         join(' ', (5 * $own + 3 * $admin) x 2), "round $round: what was answered is there, what was refused is not") or diag tally(@done);
     is(scalar(grep { !/^(own (200|401|403)|admin|U404B|(block t|delete 200))$/ } @done), 0, "round $round: no other answer") or diag tally(@done);
 }

@@ -7,7 +7,7 @@ use AuthService;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $s = AuthService->start('crash', fsync => 1, arguments => [ '--pool-size=12' ]);
+my $s = AuthService->start('crash', fsync => 1, conf => "restart_after_crash = on\n", arguments => [ '--pool-size=12' ]);
 $s->sql('ALTER DATABASE auth_service SET synchronous_commit = off');
 my @tokens = map { $s->register("user$_\@example.com"); $s->login("user$_\@example.com")->{access_token} } 1 .. 4;
 
@@ -59,13 +59,14 @@ my @done = storm(4, 1, sub {
         kill 'KILL', $out if $out =~ /^\d+$/;
     }
 });
-$s->node->poll_query_until('auth_service', 'SELECT true');
+sleep 0.1 until $s->node->psql('auth_service', 'SELECT 1') == 0;
 check('backends killed', @done);
 
 # The whole server.
 my @processes = split /\n/, $s->sql('SELECT pid FROM pg_stat_activity');
 @done = storm(4, 2, sub { sleep 1.5; $s->node->kill9 });
 sleep 0.05 while grep { kill 0, $_ } @processes;
+$s->node->{_pid} = undef; # another process has killed it
 $s->node->start;
 cmp_ok(check('server killed', @done), '>', 0, 'server killed: in the middle of the storm');
 done_testing();
