@@ -18,9 +18,10 @@
 
 #define RETRY_AFTER_SECONDS 1
 
-/* A statement's id: a route's is its number's. */
+/* Statements' ids: a route's follows from its number. */
 #define REFUSED_ID     DB_FIRST_STATEMENT
-#define FIRST_ROUTE_ID (DB_FIRST_STATEMENT + 1)
+#define NOTHING_ID     (DB_FIRST_STATEMENT + 1)
+#define FIRST_ROUTE_ID (DB_FIRST_STATEMENT + 2)
 
 /* ---- Answers ---------------------------------------------------------------------------- */
 
@@ -242,22 +243,55 @@ record_refused(struct db_pool *pool, const struct http_request *request, const s
     db_result_free(&result);
 }
 
-/* Call the route's statement. */
+/* Call a statement for the route, as the caller that the route asks for. */
 static void
 call(struct db_pool *pool, const struct http_request *request, const struct route *route,
-     const char *token, const struct parameters *parameters, struct db_result *result)
+     const char *token, const struct db_statement *statement, const struct parameters *parameters,
+     struct db_result *result)
 {
-    struct db_statement statement = {.id = (int)(route - routes) + FIRST_ROUTE_ID,
-                                     .sql = route->sql,
-                                     .parameter_count = parameters->count};
     struct db_caller caller = {.token = token,
                                .is_admin = route->access == ROUTE_ADMIN,
                                .origin = needs_origin(route) ? &parameters->origin : NULL};
 
-    db_call(pool, &caller, &statement, parameters->values,
+    db_call(pool, &caller, statement, parameters->values,
             &(struct db_limits){.hashes = route->hashes, .is_quick = route->is_health}, result);
     if (caller.is_admin && result->outcome == DB_ERROR && strcmp(result->sqlstate, "U404A") == 0)
         record_refused(pool, request, route, &caller);
+}
+
+static void
+call_route(struct db_pool *pool, const struct http_request *request, const struct route *route,
+           const char *token, struct http_response *response, struct owner *owner)
+{
+    struct parameters parameters;
+    struct db_statement statement = {.id = (int)(route - routes) + FIRST_ROUTE_ID,
+                                     .sql = route->sql};
+
+    if (parameters_fill(&parameters, route, request)) {
+        statement.parameter_count = parameters.count;
+        call(pool, request, route, token, &statement, &parameters, &owner->result);
+        respond_result(response, owner, request, route);
+    } else
+        respond_failure(response, owner, request, 503, NULL);
+    parameters_free(&parameters);
+}
+
+/* Refuse a body of no kind that the route takes, once it is sure that the caller may call it. */
+static void
+refuse_body(struct db_pool *pool, const struct http_request *request, const struct route *route,
+            const char *token, struct http_response *response, struct owner *owner)
+{
+    static const struct db_statement nothing = {NOTHING_ID, "SELECT ''", 0};
+    struct parameters parameters;
+
+    if (token != NULL) {
+        parameters_origin(&parameters, request);
+        call(pool, request, route, token, &nothing, &parameters, &owner->result);
+    }
+    if (token == NULL || owner->result.outcome == DB_DONE)
+        respond_error(response, owner, 415, "Unsupported Media Type", NULL);
+    else
+        respond_result(response, owner, request, route);
 }
 
 /* Answer without the database where that is possible; true where it was. */
@@ -295,11 +329,6 @@ respond_early(struct http_response *response, struct owner *owner,
             return true;
         }
     }
-    *route = choose_body(*route, request);
-    if (*route == NULL) {
-        respond_error(response, owner, 415, "Unsupported Media Type", NULL);
-        return true;
-    }
     return false;
 }
 
@@ -307,8 +336,8 @@ static void
 handle(void *context, const struct http_request *request, struct http_response *response)
 {
     struct owner *owner = calloc(1, sizeof(*owner));
-    struct parameters parameters;
     const struct route *route = NULL;
+    const struct route *row;
     const char *token = NULL;
 
     if (owner == NULL) {
@@ -321,12 +350,11 @@ handle(void *context, const struct http_request *request, struct http_response *
     response->owner = owner;
     if (respond_early(response, owner, request, &route, &token))
         return;
-    if (parameters_fill(&parameters, route, request)) {
-        call(context, request, route, token, &parameters, &owner->result);
-        respond_result(response, owner, request, route);
-    } else
-        respond_failure(response, owner, request, 503, NULL);
-    parameters_free(&parameters);
+    row = choose_body(route, request);
+    if (row != NULL)
+        call_route(context, request, row, token, response, owner);
+    else
+        refuse_body(context, request, route, token, response, owner);
 }
 
 static void

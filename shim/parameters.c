@@ -171,6 +171,19 @@ add_value(struct parameters *parameters, const char *value)
     parameters->values[parameters->count++] = value;
 }
 
+void
+parameters_origin(struct parameters *parameters, const struct http_request *request)
+{
+    memset(parameters, 0, offsetof(struct parameters, user_agent));
+    memset(parameters->texts, 0, sizeof(parameters->texts));
+    parameters->origin.address = request->remote_address;
+    parameters->origin.request_id = request->id;
+    if (request->user_agent != NULL) {
+        copy_user_agent(request->user_agent, parameters->user_agent);
+        parameters->origin.user_agent = parameters->user_agent;
+    }
+}
+
 bool
 parameters_fill(struct parameters *parameters, const struct route *route,
                 const struct http_request *request)
@@ -178,14 +191,7 @@ parameters_fill(struct parameters *parameters, const struct route *route,
     struct buffer *texts = parameters->texts;
     size_t i;
 
-    memset(parameters, 0, offsetof(struct parameters, user_agent));
-    memset(texts, 0, sizeof(parameters->texts));
-    parameters->origin.address = request->remote_address;
-    parameters->origin.request_id = request->id;
-    if (request->user_agent != NULL) {
-        copy_user_agent(request->user_agent, parameters->user_agent);
-        parameters->origin.user_agent = parameters->user_agent;
-    }
+    parameters_origin(parameters, request);
     if (add_specifications(&texts[0], route, true)) {
         add_value(parameters, body_json(&texts[1], route, request));
         add_value(parameters, texts[0].data);

@@ -18,6 +18,9 @@ struct parameters {
     struct buffer texts[4]; /* what the values live in */
 };
 
+/* Fill in the origin alone: no values, and nothing to free. */
+void parameters_origin(struct parameters *parameters, const struct http_request *request);
+
 /* Fill it; false out of memory.  Free it with parameters_free in either case. */
 bool parameters_fill(struct parameters *parameters, const struct route *route,
                      const struct http_request *request);

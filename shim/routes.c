@@ -337,5 +337,5 @@ const struct route routes[] = {
 
 const size_t route_count = sizeof(routes) / sizeof(routes[0]);
 
-_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 1 < DB_STATEMENTS_MAX,
+_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 2 <= DB_STATEMENTS_MAX,
                "more routes than ids");

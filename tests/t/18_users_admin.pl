@@ -77,7 +77,9 @@ foreach (@admins)
     is_deeply([ $none->{json}{detail}, $bad->{json}{detail}, $user->{json} ], [ 'Not authenticated', 'Could not validate credentials', $not_found ],
         "$method $path: their words");
 }
-is($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'refused' AND actor_id = $ann_id"), scalar @admins, 'every refusal is recorded');
+my @no_body = map { $s->request('PUT', '/admin/users/5/role', body => 'x', type => 'text/plain', %$_) } {}, { token => 'x' }, { token => $ann }, { token => $admin };
+is(join(' ', map { $_->{status} } @no_body), '401 401 404 415', 'a body of another media type: who asks comes first');
+is($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'refused' AND actor_id = $ann_id"), @admins + 1, 'every refusal is recorded');
 is($s->sql("SELECT string_agg(DISTINCT detail ->> 'action', ', ') FROM auth.audit_log WHERE action = 'refused' AND detail ->> 'action' ~ 'block'"),
     'POST /admin/block/{user_id}, POST /admin/unblock/{user_id}', 'with the route, not with what was sent');
 $s->raw("GET /admin/check HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $ann\r\nX-Request-ID: refused-1\r\nUser-Agent: p\xffrobe\r\nConnection: close\r\n\r\n");
