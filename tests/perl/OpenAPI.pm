@@ -60,6 +60,9 @@ sub problems
 {
     my ($self, $method, $path, $answer) = @_;
     my $status = $answer->{status};
+    # The page /docs and its files are no part of the API; their errors are as elsewhere.
+    my $is_page = $path =~ m{^/docs(?:[/?]|$)};
+    return if $is_page && ($status == 200 || $status == 304);
     my $template = $self->path($path);
     my $operation = defined $template ? $self->{document}{paths}{$template}{ $method eq 'HEAD' ? 'get' : lc $method } : undef;
     my $response;
@@ -70,7 +73,7 @@ sub problems
     }
     else
     {
-        my $wanted = defined $template ? 405 : 404;
+        my $wanted = defined $template || ($is_page && $status == 405) ? 405 : 404;
         return "$status where there is no such operation" if $status != $wanted && !$of_server{$status};
         $response = $self->error('X-Request-ID', $status == 405 ? 'Allow' : ());
     }
