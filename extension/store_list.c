@@ -20,12 +20,16 @@
     " u.blocked_at, u.balance, u.created_at, u.updated_at, u.last_activity_at, u.deleted_at"       \
     " FROM auth.users u WHERE "
 
-/* What orders a list, as its index has it; the id comes second. */
-static const char *const sort_keys[] = {
-    [LIST_BY_ID] = NULL,
-    [LIST_BY_BALANCE] = "u.balance",
-    [LIST_BY_ACTIVITY] = "COALESCE(u.last_activity_at, '-infinity'::pg_catalog.timestamptz)",
-    [LIST_BY_DELETION] = "u.deleted_at",
+/* What orders a list, as its index has it: a key, where there is one, and the id. */
+static const struct {
+    const char *key;
+    const char *id;
+} orders[] = {
+    [LIST_BY_ID] = {NULL, "u.id"},
+    [LIST_BY_BALANCE] = {"u.balance", "u.id OPERATOR(pg_catalog.+) 0"},
+    [LIST_BY_ACTIVITY] = {"COALESCE(u.last_activity_at, '-infinity'::pg_catalog.timestamptz)",
+                          "u.id OPERATOR(pg_catalog.+) 0"},
+    [LIST_BY_DELETION] = {"u.deleted_at", "u.id"},
 };
 
 /* A statement in the making. */
@@ -124,7 +128,7 @@ StoreListUsers(const UserFilter *filter, const ListPage *page, StoreRowSink sink
     if (filter->has_is_blocked)
         appendStringInfo(&query.sql, " AND u.blocked_at IS %s",
                          filter->is_blocked ? "NOT NULL" : "NULL");
-    AddPage(&query, sort_keys[page->sort_by], "u.id", page);
+    AddPage(&query, orders[page->sort_by].key, orders[page->sort_by].id, page);
     RunQuery(&query, page, sink, context);
 }
 
