@@ -263,7 +263,7 @@ static void
 call_route(struct db_pool *pool, const struct http_request *request, const struct route *route,
            const char *token, struct http_response *response, struct owner *owner)
 {
-    struct parameters parameters;
+    struct parameters parameters = {0};
     struct db_statement statement = {.id = (int)(route - routes) + FIRST_ROUTE_ID,
                                      .sql = route->sql};
 
@@ -282,7 +282,7 @@ refuse_body(struct db_pool *pool, const struct http_request *request, const stru
             const char *token, struct http_response *response, struct owner *owner)
 {
     static const struct db_statement nothing = {NOTHING_ID, "SELECT ''", 0};
-    struct parameters parameters;
+    struct parameters parameters = {0};
 
     if (token != NULL) {
         parameters_origin(&parameters, request);

@@ -174,8 +174,6 @@ add_value(struct parameters *parameters, const char *value)
 void
 parameters_origin(struct parameters *parameters, const struct http_request *request)
 {
-    memset(parameters, 0, offsetof(struct parameters, user_agent));
-    memset(parameters->texts, 0, sizeof(parameters->texts));
     parameters->origin.address = request->remote_address;
     parameters->origin.request_id = request->id;
     if (request->user_agent != NULL) {

@@ -18,7 +18,7 @@ struct parameters {
     struct buffer texts[4]; /* what the values live in */
 };
 
-/* Fill in the origin alone: no values, and nothing to free. */
+/* Fill in the origin alone: no values, and nothing to free.  For this and the next, it is all 0. */
 void parameters_origin(struct parameters *parameters, const struct http_request *request);
 
 /* Fill it; false out of memory.  Free it with parameters_free in either case. */
