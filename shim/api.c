@@ -11,7 +11,6 @@
 #include "api.h"
 #include "buffer.h"
 #include "form.h"
-#include "log.h"
 #include "problem.h"
 #include "routes.h"
 #include "status.h"
@@ -91,9 +90,6 @@ respond_sqlstate(struct http_response *response, struct owner *owner,
     const struct db_result *result = &owner->result;
     int status = status_of_sqlstate(result->sqlstate);
 
-    if (!status_is_ours(result->sqlstate))
-        log_line("request %s: %s: %s", request->id, result->sqlstate,
-                 result->message ? result->message : "");
     if (status >= 500) {
         respond_failure(response, owner, request, status, result->sqlstate);
         return;
@@ -113,6 +109,31 @@ respond_sqlstate(struct http_response *response, struct owner *owner,
                   result->sqlstate);
 }
 
+/* What the log says of a call; the words of an error that is ours the client has. */
+static void
+note_for_log(struct http_log *log, const struct db_result *result)
+{
+    log->user_id = result->user_id;
+    switch (result->outcome) {
+    case DB_DONE:
+        break;
+    case DB_ERROR:
+        log->sqlstate = result->sqlstate;
+        if (!status_is_ours(result->sqlstate))
+            log->error = result->message ? result->message : "no message";
+        break;
+    case DB_BUSY:
+        log->error = "no connection, or no place to hash, came free in time";
+        break;
+    case DB_TIMED_OUT:
+        log->error = "the database did not answer in time";
+        break;
+    case DB_UNAVAILABLE:
+        log->error = "no connection to the database, or it was lost";
+        break;
+    }
+}
+
 static void
 respond_result(struct http_response *response, struct owner *owner,
                const struct http_request *request, const struct route *route)
@@ -120,12 +141,10 @@ respond_result(struct http_response *response, struct owner *owner,
     const struct db_result *result = &owner->result;
     bool token_sent = route->access == ROUTE_BEARER;
 
-    if (route->is_health && (result->outcome != DB_DONE || result->is_null)) {
-        if (result->outcome == DB_ERROR)
-            log_line("request %s: %s: %s", request->id, result->sqlstate,
-                     result->message ? result->message : "");
+    note_for_log(&response->log, result);
+    if (route->is_health && (result->outcome != DB_DONE || result->is_null))
         respond_error(response, owner, 503, "The database cannot answer", NULL);
-    } else if (result->outcome == DB_ERROR)
+    else if (result->outcome == DB_ERROR)
         respond_sqlstate(response, owner, request, token_sent);
     else if (result->outcome == DB_BUSY || result->outcome == DB_UNAVAILABLE)
         respond_failure(response, owner, request, 503, NULL);
@@ -136,7 +155,7 @@ respond_result(struct http_response *response, struct owner *owner,
         response->body = result->value;
         response->body_length = result->length;
     } else if (route->null.status == 0) {
-        log_line("request %s: %s %s answered NULL", request->id, route->method, route->path);
+        response->log.error = "the statement answered NULL";
         respond_failure(response, owner, request, 500, NULL);
     } else {
         if (route->null.status == 401)
@@ -264,6 +283,7 @@ respond_early(struct http_response *response, struct owner *owner,
         respond_error(response, owner, 405, "Method Not Allowed", NULL);
         return true;
     }
+    response->log.route = (*route)->path;
     if ((*route)->constant != NULL) {
         buffer_text(&owner->body, (*route)->constant);
         respond(response, 200, owner);

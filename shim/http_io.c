@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "deadline.h"
 #include "http_io.h"
+#include "log.h"
 #include "status.h"
 
 /* After an answer that does not wait for the body, so much of it is still taken in, for so long:
@@ -48,11 +49,40 @@ add_date(struct buffer *head)
     buffer_format(head, "Date: %s\r\n", date);
 }
 
+/* The one line of a request.  Its status alone decides on the level, but for an error in our words. */
+static void
+log_request(const struct mg_request_info *info, const struct http_request *request,
+            const struct http_response *response, bool is_sent)
+{
+    enum log_level level = response->status == 503       ? LEVEL_WARNING
+                           : response->status >= 500     ? LEVEL_ERROR
+                           : response->log.error != NULL ? LEVEL_WARNING
+                                                         : LEVEL_INFO;
+    struct log_line line;
+
+    log_begin(&line, level, "request");
+    log_text(&line, "request_id", request->id);
+    log_text(&line, "method", request->method);
+    log_text(&line, "route", response->log.route);
+    log_number(&line, "status", response->status);
+    if (request->began != 0)
+        log_milliseconds(&line, "duration_ms", clock_microseconds() - request->began);
+    if (response->log.user_id != 0)
+        log_number(&line, "user_id", response->log.user_id);
+    log_text(&line, "remote_address", info->remote_addr);
+    log_text(&line, "sqlstate", response->log.sqlstate);
+    log_text(&line, "error", response->log.error);
+    log_text(&line, "answer", is_sent ? NULL : "not sent");
+    log_end(&line);
+}
+
 void
-http_write_response(const struct config *config, struct mg_connection *connection, const char *id,
-                    const struct http_response *response, bool is_head)
+http_write_response(const struct config *config, struct mg_connection *connection,
+                    const struct http_request *request, const struct http_response *response)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
+    bool is_head = request->method != NULL && strcmp(request->method, "HEAD") == 0;
+    bool is_sent;
     struct buffer out = {0};
     struct deadline deadline;
 
@@ -63,7 +93,7 @@ http_write_response(const struct config *config, struct mg_connection *connectio
     buffer_format(&out,
                   "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
                   "X-Request-ID: %s\r\nConnection: %s\r\n",
-                  id, response->close ? "close" : "keep-alive");
+                  request->id, response->close ? "close" : "keep-alive");
     if (response->allow != NULL)
         buffer_format(&out, "Allow: %s\r\n", response->allow);
     if (response->www_authenticate != NULL)
@@ -78,16 +108,18 @@ http_write_response(const struct config *config, struct mg_connection *connectio
 
     deadline_begin(&deadline, info->remote_addr, info->remote_port,
                    (long long)config->request_timeout * 1000);
-    if (!buffer_ok(&out) || mg_write(connection, out.data, out.length) != (int)out.length)
+    is_sent = buffer_ok(&out) && mg_write(connection, out.data, out.length) == (int)out.length;
+    if (!is_sent)
         mg_disable_connection_keep_alive(connection);
     deadline_end(&deadline);
     buffer_free(&out);
+    log_request(info, request, response, is_sent);
     http_note_busy();
 }
 
 void
-http_write_error(const struct config *config, struct mg_connection *connection, const char *id,
-                 int status, const char *detail)
+http_write_error(const struct config *config, struct mg_connection *connection,
+                 const struct http_request *request, int status, const char *detail)
 {
     struct buffer body = {0};
     struct http_response response = {
@@ -99,7 +131,7 @@ http_write_error(const struct config *config, struct mg_connection *connection, 
     if (buffer_ok(&body)) {
         response.body = body.data;
         response.body_length = body.length;
-        http_write_response(config, connection, id, &response, false);
+        http_write_response(config, connection, request, &response);
     }
     buffer_free(&body);
 }
