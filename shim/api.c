@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "buffer.h"
+#include "docs.h"
 #include "form.h"
 #include "problem.h"
 #include "routes.h"
@@ -273,6 +274,8 @@ respond_early(struct http_response *response, struct owner *owner,
 {
     bool is_bearer = false;
 
+    if (docs_respond(request, response))
+        return true;
     *route = route_find(request->method, request->path, owner->allow, sizeof(owner->allow));
     if (*route == NULL && owner->allow[0] == '\0') {
         respond_error(response, owner, 404, "Not Found", NULL);

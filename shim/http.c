@@ -87,6 +87,7 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->content_type = mg_get_header(connection, "Content-Type");
     request->content_encoding = mg_get_header(connection, "Content-Encoding");
     request->user_agent = mg_get_header(connection, "User-Agent");
+    request->if_none_match = mg_get_header(connection, "If-None-Match");
     request->remote_address = info->remote_addr;
     server->handler.handle(server->handler.context, request, &response);
     if (!client_keeps_alive(connection, info) || is_crowded(server))

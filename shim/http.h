@@ -22,6 +22,7 @@ struct http_request {
     const char *content_type;
     const char *content_encoding;
     const char *user_agent;
+    const char *if_none_match;
     const char *remote_address;
     const char *body; /* NUL-terminated, "" where there is none */
     size_t body_length;
@@ -39,9 +40,11 @@ struct http_log {
 /* An answer.  Texts live until the handler's release is called. */
 struct http_response {
     int status;
-    const char *body; /* JSON */
+    const char *body; /* unused where the status is 304 */
     size_t body_length;
-    const char *allow;            /* value of Allow, or NULL */
+    const char *content_type; /* NULL: JSON */
+    const char *headers;      /* more lines, Cache-Control among them; NULL: nothing is stored */
+    const char *allow;        /* value of Allow, or NULL */
     const char *www_authenticate; /* value of WWW-Authenticate, or NULL */
     int retry_after;              /* seconds, or 0 */
     bool close;                   /* the connection cannot be used further */

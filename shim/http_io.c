@@ -20,6 +20,9 @@
 #define DRAIN_BYTES        (8 * 1024 * 1024)
 #define DRAIN_MILLISECONDS 2000
 
+/* Up to this size head and body go out together. */
+#define COPIED_BODY_MAX 65536
+
 /* When this thread last had something to do: its connection came, or an answer was sent. */
 static _Thread_local long long last_busy;
 
@@ -47,6 +50,12 @@ add_date(struct buffer *head)
     gmtime_r(&now, &utc);
     strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
     buffer_format(head, "Date: %s\r\n", date);
+}
+
+static bool
+write_all(struct mg_connection *connection, const char *data, size_t length)
+{
+    return mg_write(connection, data, length) == (int)length;
 }
 
 /* The one line of a request.  Its status alone decides on the level, but for an error in our words. */
@@ -82,17 +91,21 @@ http_write_response(const struct config *config, struct mg_connection *connectio
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     bool is_head = request->method != NULL && strcmp(request->method, "HEAD") == 0;
+    bool has_body;
     bool is_sent;
     struct buffer out = {0};
     struct deadline deadline;
 
     buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
     add_date(&out);
-    buffer_format(&out, "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
-                  response->body_length);
-    buffer_format(&out,
-                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                  "X-Request-ID: %s\r\nConnection: %s\r\n",
+    /* RFC 9110, 8.6: a 304 has no length but that of what it stands for. */
+    if (response->status != 304)
+        buffer_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+                      response->content_type ? response->content_type
+                                             : "application/json; charset=utf-8",
+                      response->body_length);
+    buffer_text(&out, response->headers ? response->headers : "Cache-Control: no-store\r\n");
+    buffer_format(&out, "X-Content-Type-Options: nosniff\r\nX-Request-ID: %s\r\nConnection: %s\r\n",
                   request->id, response->close ? "close" : "keep-alive");
     if (response->allow != NULL)
         buffer_format(&out, "Allow: %s\r\n", response->allow);
@@ -101,14 +114,19 @@ http_write_response(const struct config *config, struct mg_connection *connectio
     if (response->retry_after > 0)
         buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
     buffer_text(&out, "\r\n");
-    if (!is_head)
+    has_body = !is_head && response->status != 304;
+    /* A large body is not copied. */
+    if (has_body && response->body_length <= COPIED_BODY_MAX) {
         buffer_add(&out, response->body, response->body_length);
+        has_body = false;
+    }
     if (response->close)
         mg_disable_connection_keep_alive(connection);
 
     deadline_begin(&deadline, info->remote_addr, info->remote_port,
                    (long long)config->request_timeout * 1000);
-    is_sent = buffer_ok(&out) && mg_write(connection, out.data, out.length) == (int)out.length;
+    is_sent = buffer_ok(&out) && write_all(connection, out.data, out.length) &&
+              (!has_body || write_all(connection, response->body, response->body_length));
     if (!is_sent)
         mg_disable_connection_keep_alive(connection);
     deadline_end(&deadline);

@@ -21,6 +21,7 @@
 #include "config.h"
 #include "db.h"
 #include "deadline.h"
+#include "docs.h"
 #include "http.h"
 #include "log.h"
 
@@ -125,6 +126,7 @@ serve(const struct config *config)
     if (!try_address(config))
         return 1;
     raise_descriptor_limit(config);
+    docs_open(config->docs_dir);
     block_signals(&waited);
     pool = db_pool_open(config);
     if (pool != NULL && deadline_start()) {
@@ -144,6 +146,7 @@ serve(const struct config *config)
     http_stop(server);
     deadline_stop();
     db_pool_close(pool);
+    docs_close();
     log_event(LEVEL_INFO, "stopped", NULL, NULL);
     return 0;
 }
