@@ -41,11 +41,16 @@ sub ends
 }
 
 File::Path::remove_tree("$top/.run");
+# What the bootstrap gets for /docs.
+mkdir "$top/.build";
+mkdir "$top/.build/swagger-ui", 0700;
+append_to_file("$top/.build/swagger-ui/$_", 'x') foreach qw(swagger-ui-bundle.js swagger-ui.css favicon-32x32.png);
 my $run = run();
 like($run->{out}, qr/^listening on http:\/\/127\.0\.0\.1:$port$/m, 'the first start serves') or diag $run->{out};
 like($run->{out}, qr/^==> starting PostgreSQL$/m, 'and tells what it does');
 is($s->request('GET', '/health/ready')->{status}, 200, 'and is ready');
 is($s->register('ann@example.com'), 1, 'and registers');
+is($s->request('GET', '/docs')->{status}, 200, 'and has the page /docs');
 my $environment = slurp_file("$top/.run/env");
 like($environment, qr/^$_=/m, ".run/env has $_") foreach qw(PGHOST PGPORT PGDATABASE PGUSER AUTH_SERVICE_URL);
 IPC::Run::run([ 'sh', '-c', 'set -a; . .run/env; psql -XAtc "SELECT email, role FROM auth.users"' ], '>', \my $rows);
