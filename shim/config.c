@@ -148,6 +148,14 @@ static const struct option_row options[] = {
      .offset = FIELD(refresh_token_days),
      NUMBER(1, 366),
      .help = "init-db: sets auth_service.refresh_token_ttl for the database"},
+    {.name = "from",
+     .environment = {"AUTH_SERVICE_IMPORT_FROM"},
+     .offset = FIELD(import_from),
+     .help = "import: libpq connection string or URI of the database with the table \"users\""},
+    {.environment = {"AUTH_SERVICE_IMPORT_SECRET"},
+     .offset = FIELD(import_secret),
+     .help =
+         "import: the secret of that service's access tokens, to accept them until they expire"},
     {.name = "yes",
      .environment = {"AUTH_SERVICE_YES"},
      .kind = OPTION_FLAG,
@@ -242,19 +250,25 @@ print_help(void)
 {
     size_t i;
 
-    printf("auth-service " AUTH_SERVICE_VERSION ": the HTTP front of the PostgreSQL extension "
-           "auth_service\n\n"
-           "usage: auth-service serve [OPTION...]         answer HTTP requests\n"
-           "       auth-service init-db [OPTION...]       make database, extension and the role of "
-           "`serve`\n"
-           "       auth-service drop-db [--yes]           drop the database and that role\n"
-           "       auth-service create-admin EMAIL        make an account that is an admin; its "
-           "password\n"
-           "                                              from a prompt or standard input\n"
-           "       auth-service --help | --version\n\n"
-           "init-db, drop-db and create-admin connect as a superuser, serve as the role that "
-           "init-db made.\n\n"
-           "option, environment variables: meaning\n");
+    printf(
+        "auth-service " AUTH_SERVICE_VERSION ": the HTTP front of the PostgreSQL extension "
+        "auth_service\n\n"
+        "usage: auth-service serve [OPTION...]         answer HTTP requests\n"
+        "       auth-service init-db [OPTION...]       make database, extension and the role of "
+        "`serve`\n"
+        "       auth-service drop-db [--yes]           drop the database and that role\n"
+        "       auth-service create-admin EMAIL        make an account that is an admin; its "
+        "password\n"
+        "                                              from a prompt or standard input\n"
+        "       auth-service import --from=URL         take the users of the service before us "
+        "over, "
+        "with their\n"
+        "                                              passwords; can be repeated\n"
+        "       auth-service openapi                   print the document of /openapi.json\n"
+        "       auth-service --help | --version\n\n"
+        "init-db, drop-db, create-admin and import connect as a superuser, serve as the role that "
+        "init-db made.\n\n"
+        "option, environment variables: meaning\n");
     for (i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &options[i];
 

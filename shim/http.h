@@ -18,7 +18,9 @@ struct http_request {
     long long began;    /* clock_microseconds when its head was here; 0: there was none */
     const char *method; /* NULL: there was none */
     const char *path;   /* as sent, up to '?'; never decoded */
+    const char *query;  /* as sent, behind the '?'; NULL: none */
     const char *authorization;
+    const char *idempotency_key;
     const char *content_type;
     const char *content_encoding;
     const char *user_agent;

@@ -23,7 +23,9 @@
 #include "deadline.h"
 #include "docs.h"
 #include "http.h"
+#include "import.h"
 #include "log.h"
+#include "openapi.h"
 
 /* How long requests under way may take to end, in milliseconds. */
 #define STOP_GRACE 20000
@@ -123,6 +125,10 @@ serve(const struct config *config)
     int signal_number;
 
     log_open((enum log_level)config->log_level, (enum log_format)config->log_format);
+    if (!openapi_build()) {
+        log_event(LEVEL_ERROR, "cannot start: out of memory", NULL, NULL);
+        return 1;
+    }
     if (!try_address(config))
         return 1;
     raise_descriptor_limit(config);
@@ -151,12 +157,29 @@ serve(const struct config *config)
     return 0;
 }
 
+/* Print the document that /openapi.json answers. */
+static int
+print_openapi(void)
+{
+    const struct buffer *document = openapi_build() ? openapi_document() : NULL;
+
+    if (document == NULL ||
+        fwrite(document->data, 1, document->length, stdout) != document->length ||
+        fflush(stdout) != 0) {
+        fprintf(stderr, "auth-service: cannot write the document\n");
+        return 1;
+    }
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
     static struct config config; /* for good: what it points to lives as long */
 
     config_read(&config, argc, argv);
+    if (strcmp(config.command, "openapi") == 0)
+        return print_openapi();
     if (!db_check_url(&config))
         return 2;
     if (strcmp(config.command, "serve") == 0)
@@ -167,6 +190,8 @@ main(int argc, char **argv)
         return admin_drop_db(&config);
     if (strcmp(config.command, "create-admin") == 0)
         return admin_create_admin(&config);
+    if (strcmp(config.command, "import") == 0)
+        return import_run(&config);
     fprintf(stderr, "auth-service: unknown command \"%s\" (see auth-service --help)\n",
             config.command);
     return 2;
