@@ -60,6 +60,7 @@ sub problems
 {
     my ($self, $method, $path, $answer) = @_;
     my $status = $answer->{status};
+    return () if $path =~ m{^/docs(?:[/?]|$)}; # a page and its files: not of the API
     my $template = $self->path($path);
     my $operation = defined $template ? $self->{document}{paths}{$template}{ $method eq 'HEAD' ? 'get' : lc $method } : undef;
     my $response;

@@ -56,6 +56,8 @@ answered('GET', "/auth/me?access_token=$token", '/auth/me', undef);
 answered('GET', '/auth/me', '/auth/me', undef, token => "${token}x");
 answered('GET', '/auth/me', '/auth/me', undef, headers => { Authorization => "Basic $secret{password}" });
 answered('GET', "/$secret{path}/$token?$secret{query}", undef, undef, token => $token);
+answered('POST', "/admin/block/$secret{path}?$secret{query}", '/admin/block/{user_id}', $me, token => $token);
+answered('GET', "/users?email=$secret{email}&limit=$secret{query}", '/users', $me, token => $token);
 answered('DELETE', '/auth/login', undef, undef, body => $secret{password});
 my $next = answered('POST', '/auth/refresh', '/auth/refresh', undef, json => { refresh_token => $pair->{refresh_token} })->{json};
 answered('POST', '/auth/refresh', '/auth/refresh', undef, json => { refresh_token => "$pair->{refresh_token}x" });
