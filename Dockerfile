@@ -16,7 +16,7 @@ ARG PG_MAJOR
 RUN set -eu; \
     apt-get -qq update; \
     shipped=$(apt-cache depends postgresql | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p'); \
-    rm -rf /var/lib/apt/lists/*; \
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/*; \
     if [ "$shipped" != "$PG_MAJOR" ]; then \
         . /etc/os-release; \
         echo "Dockerfile: $PRETTY_NAME ships PostgreSQL $shipped, not $PG_MAJOR: set the build arguments DEBIAN and PG_MAJOR to trixie and 17, or to bookworm and 15" >&2; \
@@ -43,7 +43,8 @@ FROM base AS db
 ARG PG_MAJOR
 ARG DEBIAN_FRONTEND=noninteractive
 # The numbers are fixed, since volumes outlive images.  ssl-cert, a dependency, makes a key when it is
-# installed: the same in every container is worse than none.
+# installed: the same in every container is worse than none.  A tmpfs over the socket's folder takes
+# its mode, and not its owner.
 RUN set -eu; \
     groupadd --gid 999 postgres; \
     useradd --uid 999 --gid postgres --home-dir /var/lib/postgresql --shell /bin/sh postgres; \
@@ -52,7 +53,8 @@ RUN set -eu; \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt; \
     rm -f /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem; \
     install -d -m 700 -o postgres -g postgres /var/lib/postgresql; \
-    install -d -m 750 -o postgres -g postgres /var/lib/auth_service /run/postgresql
+    install -d -m 750 -o postgres -g postgres /var/lib/auth_service; \
+    install -d -m 1777 /run/postgresql
 COPY --from=build /out /
 COPY docker/db-entrypoint /usr/local/bin/
 ENV PG_MAJOR=${PG_MAJOR} PATH=/usr/lib/postgresql/${PG_MAJOR}/bin:/usr/local/bin:/usr/bin:/bin
