@@ -43,7 +43,7 @@ FROM base AS db
 ARG PG_MAJOR
 ARG DEBIAN_FRONTEND=noninteractive
 # The numbers are fixed, since volumes outlive images.  ssl-cert, a dependency, makes a key when it is
-# installed: the same in every container is worse than none.  A tmpfs over the socket's folder takes
+# installed: the same in every container is worse than none.  Two packages bring tests.  A tmpfs over the socket's folder takes
 # its mode, and not its owner.
 RUN set -eu; \
     groupadd --gid 999 postgres; \
@@ -51,7 +51,8 @@ RUN set -eu; \
     apt-get -qq update; \
     apt-get -qq install --no-install-recommends "postgresql-$PG_MAJOR" libcivetweb1 '^libjwt[0-9]+$' >/dev/null; \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt; \
-    rm -f /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem; \
+    rm -rf /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem; \
+    rm -rf "/usr/lib/postgresql/$PG_MAJOR/lib/pgxs" /usr/share/postgresql-common/t; \
     install -d -m 700 -o postgres -g postgres /var/lib/postgresql; \
     install -d -m 750 -o postgres -g postgres /var/lib/auth_service; \
     install -d -m 1777 /run/postgresql
