@@ -5,6 +5,7 @@
 
 EXTENSION := auth_service
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" auth_service.control)
+EXTREQUIRES := $(shell sed -n "s/^requires *= *'\(.*\)'/\1/p" auth_service.control)
 PORT ?= 8000
 export PORT
 
@@ -52,14 +53,13 @@ PGXS := $(shell test -n "$(PG_CONFIG)" && $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 
 all install installcheck: ; @echo 'make $@: no PostgreSQL development files; run "make run" or "make test" once, they install them' >&2; exit 1
-clean: ; rm -rf extension/*.o extension/*.d *.so sql/$(EXTENSION)--$(EXTVERSION).sql .build shim/auth-service
+clean: ; rm -rf extension/*.o extension/*.d *.so .build shim/auth-service
 
 else
 
 MODULE_big = auth_service
 OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c))
-DATA = $(filter-out sql/$(EXTENSION)--$(EXTVERSION).sql,$(wildcard sql/$(EXTENSION)--*.sql))
-DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+DATA = $(wildcard sql/$(EXTENSION)--*.sql)
 EXTRA_CLEAN = extension/*.d .build
 NO_INSTALLCHECK = 1
 
@@ -68,7 +68,7 @@ WARNINGS = -Wall -Wextra -Werror -Wmissing-prototypes -Wshadow -Wvla
 # libjwt is opened at run time, not linked: see extension/jwt_library.c.
 LIBJWT_SONAME := $(shell objdump -p "$$($(CC) -print-file-name=libjwt.so)" | awk '$$1 == "SONAME" {print $$2}')
 LIBJWT_MINOR := $(shell sed -n 's/^Version: 1\.\([0-9]*\).*/\1/p' "$$(dirname "$$($(CC) -print-file-name=libjwt.so)")/pkgconfig/libjwt.pc")
-PG_CPPFLAGS = -DAUTH_LIBJWT_SONAME='"$(LIBJWT_SONAME)"' -DAUTH_LIBJWT_MINOR=$(LIBJWT_MINOR) -MMD -MP
+PG_CPPFLAGS = -DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_LIBJWT_SONAME='"$(LIBJWT_SONAME)"' -DAUTH_LIBJWT_MINOR=$(LIBJWT_MINOR) -MMD -MP
 # PostgreSQL's own headers are not written for -Wextra's unused parameters and signs.
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -Wno-declaration-after-statement
 
@@ -79,14 +79,12 @@ include $(PGXS)
 -include $(OBJS:.o=.d)
 
 auth_service.so: extension/exports.map
-
-sql/$(EXTENSION)--$(EXTVERSION).sql: sql/$(EXTENSION).sql auth_service.control
-	cp $< $@
+$(OBJS): auth_service.control
 
 # ---- The shim: an ordinary program, without a header of the server ----------------------------
 
 SHIM_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
-	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -I$(shell $(PG_CONFIG) --includedir)
+	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_SERVICE_REQUIRES='"$(EXTREQUIRES)"' -I$(shell $(PG_CONFIG) --includedir)
 SHIM_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq -lcivetweb -lpthread
 SHIM_SOURCES = $(wildcard shim/*.c)
 

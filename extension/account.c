@@ -1,48 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * account.c: accounts: registration, profile, role.
+ * account.c: accounts, as their owners use them: registration, profile, deletion.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_enum.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "audit.h"
 #include "compat.h"
 #include "email.h"
 #include "errors.h"
 #include "identity.h"
 #include "password.h"
 #include "store.h"
+#include "text.h"
 
 #define NAME_CHARS_MAX 255
 
 PG_FUNCTION_INFO_V1(auth_service_register);
 PG_FUNCTION_INFO_V1(auth_service_me);
 PG_FUNCTION_INFO_V1(auth_service_update_profile);
-PG_FUNCTION_INFO_V1(auth_service_set_role);
-
-static bool
-IsName(text *name)
-{
-    const char *c = VARDATA_ANY(name);
-    Size size = VARSIZE_ANY_EXHDR(name);
-    Size i;
-
-    for (i = 0; i < size; i++)
-        if ((unsigned char)c[i] < 0x20 || c[i] == 0x7F)
-            return false;
-    return size > 0 && pg_mbstrlen_with_len(c, (int)size) <= NAME_CHARS_MAX;
-}
+PG_FUNCTION_INFO_V1(auth_service_delete_me);
 
 static void
 CheckName(text *name, const char *field, FieldProblems *problems)
 {
-    if (name != NULL && !IsName(name))
+    if (name != NULL && !TextIsPrintable(name, NAME_CHARS_MAX))
         ProblemAdd(problems, field, AUTH_ERROR_NAME_INVALID, NULL, "value_error");
 }
 
@@ -98,6 +83,7 @@ auth_service_register(PG_FUNCTION_ARGS)
                             GetCurrentTimestamp());
     if (id == 0)
         ErrorRaise(AUTH_ERROR_EMAIL_TAKEN);
+    AuditRecord(&(AuditEvent){.action = "register", .user_id = id, .is_own = true});
     PG_RETURN_INT64(id);
 }
 
@@ -144,31 +130,32 @@ auth_service_update_profile(PG_FUNCTION_ARGS)
     return profile;
 }
 
-static UserRole
-RoleFromDatum(Oid value)
-{
-    HeapTuple tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(value));
-    UserRole role;
-
-    if (!HeapTupleIsValid(tuple))
-        elog(ERROR, "there is no value %u of auth.user_role", value);
-    role = strcmp(NameStr(((Form_pg_enum)GETSTRUCT(tuple))->enumlabel), "admin") == 0
-               ? USER_ROLE_ADMIN
-               : USER_ROLE_USER;
-    ReleaseSysCache(tuple);
-    return role;
-}
-
 /*
- * SQL function: set_role(user_id bigint, role auth.user_role) returns boolean
+ * SQL function: delete_me() returns void
  *
- * Whether there is such a user.  For admins and operators.  The next authenticate sees the change.
+ * The account is deleted softly: its row stays, its sessions end, its e-mail is free for a new
+ * account.  U403C for an admin.
  */
 Datum
-auth_service_set_role(PG_FUNCTION_ARGS)
+auth_service_delete_me(PG_FUNCTION_ARGS)
 {
-    RequireAdmin();
+    const Identity *identity = RequireLiveIdentity();
+    int64 user_id = identity->user_id;
+    LockedAccount account;
+
     StoreCommitDurably();
-    PG_RETURN_BOOL(StoreRoleUpdate(PG_GETARG_INT64(0), RoleFromDatum(PG_GETARG_OID(1)),
-                                   GetCurrentTimestamp()));
+    /* The lock, so that nobody promotes or blocks the account meanwhile. */
+    if (!StoreAccountLock(user_id, &account)) {
+        StoreRequireSeen(false);
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
+    }
+    if (account.is_blocked)
+        ErrorRaise(AUTH_ERROR_BLOCKED);
+    if (account.role == USER_ROLE_ADMIN)
+        ErrorRaise(AUTH_ERROR_ADMIN_DELETE);
+    StoreAccountDelete(user_id, GetCurrentTimestamp());
+    StoreSessionsDelete(user_id);
+    AuditRecord(&(AuditEvent){.action = "delete_me", .user_id = user_id});
+    IdentityClear();
+    PG_RETURN_VOID();
 }

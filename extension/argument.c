@@ -11,37 +11,12 @@
 #include "utils/builtins.h"
 #include "utils/jsonfuncs.h"
 
+#include "argument_type.h"
 #include "compat.h"
 #include "errors.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(auth_service_arguments);
-
-/* A field asked for: "name", "name!" (required), or "name|other!" (the one that is there). */
-typedef struct Field {
-    char *name;
-    char *other; /* NULL: none */
-    bool is_required;
-} Field;
-
-static Field
-ReadField(const char *specification)
-{
-    Field field = {.name = pstrdup(specification)};
-    Size size = strlen(field.name);
-    char *bar;
-
-    if (size > 0 && field.name[size - 1] == '!') {
-        field.is_required = true;
-        field.name[size - 1] = '\0';
-    }
-    bar = strchr(field.name, '|');
-    if (bar != NULL) {
-        *bar = '\0';
-        field.other = bar + 1;
-    }
-    return field;
-}
 
 /*
  * Whether the text is JSON, and all its strings can be text: PostgreSQL's parser, told not to raise.
@@ -110,20 +85,18 @@ ReadValue(List *members, const Field *field, FieldProblems *problems)
     else if (member == NULL) {
         if (field->is_required)
             ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Field required", "missing");
-    } else if (strcmp(member->type, "string") == 0)
-        return member->value;
-    else if (strcmp(member->type, "null") != 0 || field->is_required)
-        ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Input should be a valid string",
-                   "string_type");
+    } else
+        return FieldConvert(field, name, member, problems);
     return NULL;
 }
 
 /*
  * SQL function: _arguments(body text, VARIADIC fields text[]) returns text[]
  *
- * The values of these members of a JSON object, all of them strings, in the order of the fields.
+ * The values of these members of a JSON object, in the order of the fields, whose specifications
+ * argument_type.h describes; numbers, booleans and choices in their canonical text.
  * Members that nobody asked for are ignored.  U422A, with all problems at once, where the body is
- * no JSON object or a field is missing, no string, or there twice.
+ * no JSON object or a field is missing, of another type, or there twice.
  */
 Datum
 auth_service_arguments(PG_FUNCTION_ARGS)
@@ -142,7 +115,7 @@ auth_service_arguments(PG_FUNCTION_ARGS)
     RequireObject(body);
     members = StoreJsonMembers(body);
     for (i = 0; i < count; i++) {
-        Field field = ReadField(nulls[i] ? "" : TextDatumGetCString(specifications[i]));
+        Field field = FieldRead(nulls[i] ? "" : TextDatumGetCString(specifications[i]));
         char *value = ReadValue(members, &field, &problems);
 
         nulls[i] = value == NULL;

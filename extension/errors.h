@@ -18,11 +18,17 @@
     X(EMAIL_TAKEN, "U400A", "A user with this email already exists", NULL)                         \
     X(PROFILE_NOT_UPDATED, "U400B", "Unable to update profile",                                    \
       "Give both names, neither of them empty.")                                                   \
+    X(BALANCE_NOT_UPDATED, "U400C", "Unable to update balance",                                    \
+      "A balance does not go below zero, nor beyond a bigint.")                                    \
     X(NOT_AUTHENTICATED, "U401A", "Not authenticated",                                             \
       "Call auth.authenticate(access_token) first, in the same transaction.")                      \
     X(INVALID_TOKEN, "U401B", "Could not validate credentials", NULL)                              \
     X(BLOCKED, "U403A", "Your account is blocked.", NULL)                                          \
+    X(ADMIN_BALANCE, "U403B", "Admin users cannot have an active balance", NULL)                   \
+    X(ADMIN_DELETE, "U403C", "Admin cannot delete their own account.", NULL)                       \
     X(NOT_FOUND, "U404A", "Not found", NULL)                                                       \
+    X(USER_NOT_FOUND, "U404B", "User not found", NULL)                                             \
+    X(IDEMPOTENCY_KEY_REUSED, "U409A", "Idempotency key was used with another amount", NULL)       \
     X(ARGUMENT, "U422A", "Invalid argument", NULL)                                                 \
     X(EMAIL_INVALID, "U422B", "value is not a valid email address", NULL)                          \
     X(PASSWORD_TOO_SHORT, "U422C", "Password is too short", NULL)                                  \
@@ -31,7 +37,9 @@
     X(PASSWORD_NO_UPPER, "U422F", "Password must contain an upper-case letter", NULL)              \
     X(PASSWORD_NO_DIGIT, "U422G", "Password must contain a digit", NULL)                           \
     X(PASSWORD_FORBIDDEN, "U422H", "Password contains a character that is not allowed", NULL)      \
-    X(NAME_INVALID, "U422I", "Name must have 1 to 255 characters, none a control character", NULL)
+    X(NAME_INVALID, "U422I", "Name must have 1 to 255 characters, none a control character", NULL) \
+    X(IDEMPOTENCY_KEY_INVALID, "U422J",                                                            \
+      "Idempotency key must have 1 to 255 characters, none a control character", NULL)
 
 typedef enum AuthError {
 #define AUTH_ERROR_ENUM(name, sqlstate, message, hint) AUTH_ERROR_##name,

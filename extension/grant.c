@@ -15,7 +15,7 @@ PG_FUNCTION_INFO_V1(auth_service_allow_api);
 
 /*
  * What allow_api grants.  Not here: what PUBLIC may call (uid, role, jwt), and what is the
- * operator's alone (allow_api).  tests/pgtap/80_privileges.sql finds a function that is forgotten.
+ * operator's alone (allow_api, import_users, import_signing_key).  tests/pgtap/80_privileges.sql finds a function that is forgotten.
  */
 static const char *const api_functions[] = {
     "auth.register(text, text, text, text)",
@@ -28,8 +28,21 @@ static const char *const api_functions[] = {
     "auth.update_profile(text, text)",
     "auth.logout()",
     "auth.logout_all()",
+    "auth.delete_me()",
+    "auth.balance()",
+    "auth.change_balance(bigint, text)",
+    "auth.admin_change_balance(bigint, bigint, text)",
     "auth.set_role(bigint, auth.user_role)",
+    "auth.block_user(bigint)",
+    "auth.unblock_user(bigint)",
+    "auth.restore_user(bigint)",
+    "auth.list_users(bigint, text, text, text, auth.user_role, boolean, text, text, integer, text)",
+    "auth.deleted_users(integer, text)",
+    "auth.audit(bigint, bigint, text, integer, text)",
     "auth._arguments(text, text[])",
+    "auth._require_admin()",
+    "auth._origin(inet, text, text)",
+    "auth._audit_refused(text)",
 };
 
 /*

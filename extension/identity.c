@@ -40,6 +40,7 @@ static bool setting_identity = false;   /* true only while we set it ourselves *
 PG_FUNCTION_INFO_V1(auth_service_uid);
 PG_FUNCTION_INFO_V1(auth_service_role);
 PG_FUNCTION_INFO_V1(auth_service_jwt);
+PG_FUNCTION_INFO_V1(auth_service_require_admin);
 
 /* The claims of this JSON text, with the role that the database gives. */
 Jsonb *
@@ -147,6 +148,13 @@ IdentityClear(void)
     SetSetting("");
 }
 
+/* The identity's user id; 0 without one. */
+int64
+IdentityUserId(void)
+{
+    return identity ? identity->user_id : 0;
+}
+
 /* The identity; U401A without one. */
 const Identity *
 RequireIdentity(void)
@@ -204,6 +212,14 @@ RequireAdmin(void)
             ErrorRaise(AUTH_ERROR_NOT_FOUND);
     } else if (!IsOperator())
         ErrorRaise(AUTH_ERROR_NOT_AUTHENTICATED);
+}
+
+/* SQL function: _require_admin() returns void: RequireAdmin, for fronts that must ask first. */
+Datum
+auth_service_require_admin(PG_FUNCTION_ARGS)
+{
+    RequireAdmin();
+    PG_RETURN_VOID();
 }
 
 /* Pass for an operator; else 42501. */

@@ -22,6 +22,7 @@ extern void IdentitySet(int64 user_id, UserRole role, const pg_uuid_t *session_i
                         const char *claims);
 extern void IdentityClear(void);
 extern Jsonb *IdentityClaims(const char *claims, UserRole role);
+extern int64 IdentityUserId(void);
 extern const Identity *RequireIdentity(void);
 extern const Identity *RequireLiveIdentity(void);
 extern void RequireAdmin(void);

@@ -57,20 +57,37 @@ KeyFind(const char *kid)
     return StoreKeyFind(kid, &key) ? CachePut(&key) : NULL;
 }
 
-/* A new HS256 key: 256 bits of secret (RFC 7518, 3.2) and a random kid. */
+/* An HS256 key without its secret, its kid this prefix and a random number. */
 static void
-MakeKey(SigningKey *key)
+StartKey(SigningKey *key, const char *kid_prefix)
 {
     unsigned char random[KID_RANDOM_BYTES];
     int i;
 
     memset(key, 0, sizeof(*key));
     strlcpy(key->algorithm, "HS256", sizeof(key->algorithm));
-    key->secret_size = AUTH_HMAC_KEY_BYTES_MIN;
-    RandomBytes(key->secret, key->secret_size);
+    strlcpy(key->kid, kid_prefix, sizeof(key->kid));
     RandomBytes(random, sizeof(random));
     for (i = 0; i < KID_RANDOM_BYTES; i++)
-        snprintf(key->kid + 2 * i, 3, "%02x", random[i]);
+        snprintf(key->kid + strlen(kid_prefix) + 2 * i, 3, "%02x", random[i]);
+}
+
+/* A new key: 256 bits of secret (RFC 7518, 3.2). */
+static void
+MakeKey(SigningKey *key)
+{
+    StartKey(key, "");
+    key->secret_size = AUTH_HMAC_KEY_BYTES_MIN;
+    RandomBytes(key->secret, key->secret_size);
+}
+
+/* Another service's key; the secret's length was checked. */
+void
+KeyImport(const char *secret, SigningKey *key)
+{
+    StartKey(key, AUTH_KID_IMPORTED);
+    key->secret_size = (int)strlen(secret);
+    memcpy(key->secret, secret, (Size)key->secret_size);
 }
 
 /*

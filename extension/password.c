@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "audit.h"
 #include "compat.h"
 #include "email.h"
 #include "guc.h"
@@ -120,6 +121,25 @@ HashCost(const char *hash)
     return cost >= AUTH_BCRYPT_COST_MIN && cost <= AUTH_BCRYPT_COST_MAX ? cost : 0;
 }
 
+/*
+ * Another service's hash in the form that pgcrypto computes; NULL where it is no bcrypt hash that we
+ * take.  "$2b$" and "$2y$" are "$2a$" under other names, for passwords up to 72 bytes.
+ */
+char *
+PasswordHashImport(const char *hash)
+{
+    static const char alphabet[] =
+        "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    char *copy;
+
+    if (hash == NULL || strlen(hash) != HASH_CHARS || strncmp(hash, "$2", 2) != 0 ||
+        (hash[2] != 'a' && hash[2] != 'b' && hash[2] != 'y'))
+        return NULL;
+    copy = pstrdup(hash);
+    copy[2] = 'a';
+    return HashCost(copy) > 0 && copy[7 + strspn(copy + 7, alphabet)] == '\0' ? copy : NULL;
+}
+
 bool
 PasswordNeedsRenewal(const char *hash)
 {
@@ -162,10 +182,13 @@ PasswordVerify(text *password, const char *hash)
 bool
 PasswordVerifyCredentials(text *email, text *password, AccountRow *account)
 {
-    bool found = VARSIZE_ANY_EXHDR(email) <= AUTH_EMAIL_BYTES_MAX &&
-                 StoreAccountByEmail(EmailNormalize(email), account);
-    bool good = PasswordVerify(password, found ? account->password_hash : NULL);
+    bool found;
+    bool good;
 
+    account->id = 0;
+    found = VARSIZE_ANY_EXHDR(email) <= AUTH_EMAIL_BYTES_MAX &&
+            StoreAccountByEmail(EmailNormalize(email), account);
+    good = PasswordVerify(password, found ? account->password_hash : NULL);
     return found && good;
 }
 
@@ -202,9 +225,12 @@ auth_service_change_password(PG_FUNCTION_ARGS)
         if (StorePasswordUpdate(account.id, account.password_hash,
                                 PasswordHash(PG_GETARG_TEXT_PP(2)), now)) {
             StoreSessionsDelete(account.id);
+            AuditRecord(
+                &(AuditEvent){.action = "change_password", .user_id = account.id, .is_own = true});
             PG_RETURN_BOOL(true);
         }
     }
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
+    AuditRecord(&(AuditEvent){.action = "change_password_failed", .user_id = account.id});
     PG_RETURN_BOOL(false);
 }

@@ -13,9 +13,13 @@
 
 extern void PasswordCheckRules(text *password, const char *field, FieldProblems *problems);
 extern char *PasswordHash(text *password);
+extern char *PasswordHashImport(const char *hash);
 extern bool PasswordNeedsRenewal(const char *hash);
 
-/* The account of these credentials; false where there is none, after the same work. */
+/*
+ * The account of these credentials; false where they do not fit, after the same work.  Its id is that
+ * of the e-mail's account then, or 0.
+ */
 extern bool PasswordVerifyCredentials(text *email, text *password, AccountRow *account);
 
 #endif

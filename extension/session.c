@@ -17,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "audit.h"
 #include "compat.h"
 #include "errors.h"
 #include "guc.h"
@@ -44,6 +45,18 @@ static TimestampTz
 AddSeconds(TimestampTz time, int seconds)
 {
     return time + (int64)seconds * USECS_PER_SEC;
+}
+
+/* An event of a login, whose caller may know better than the transaction where it comes from. */
+static void
+AuditLogin(FunctionCallInfo fcinfo, const char *action, int64 user_id, bool is_own)
+{
+    AuditRecord(&(AuditEvent){.action = action,
+                              .user_id = user_id,
+                              .is_own = is_own,
+                              .user_agent = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2),
+                              .has_ip = !PG_ARGISNULL(3),
+                              .ip = PG_ARGISNULL(3) ? (Datum)0 : PG_GETARG_DATUM(3)});
 }
 
 /* ---- Login and refresh ------------------------------------------------------------------ */
@@ -102,6 +115,7 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
 Datum
 auth_service_login(PG_FUNCTION_ARGS)
 {
+    AccountRow account;
     int tries;
 
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -112,7 +126,6 @@ auth_service_login(PG_FUNCTION_ARGS)
      * its hash is still the one that was verified; otherwise it was changed meanwhile: once more.
      */
     for (tries = 0; tries < AUTH_PASSWORD_TRIES; tries++) {
-        AccountRow account;
         const char *verified;
         const char *renewed = NULL;
         TimestampTz now;
@@ -130,9 +143,11 @@ auth_service_login(PG_FUNCTION_ARGS)
             continue;
         if (account.is_blocked)
             ErrorRaise(AUTH_ERROR_BLOCKED);
+        AuditLogin(fcinfo, "login", account.id, /* is_own */ true);
         PG_RETURN_DATUM(StartSession(fcinfo, &account, now));
     }
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
+    AuditLogin(fcinfo, "login_failed", account.id, /* is_own */ false);
     PG_RETURN_NULL();
 }
 
@@ -157,6 +172,7 @@ typedef enum RefreshVerdict {
     REFRESH_STEP,        /* the current one: go on to the next generation */
     REFRESH_SAME,        /* forgiven, or without rotation: the current generation again */
     REFRESH_UNCOMMITTED, /* its transaction rolled back, or was lost in a failover */
+    REFRESH_EXPIRED,     /* its session is over */
     REFRESH_REUSED       /* used before: somebody has a copy */
 } RefreshVerdict;
 
@@ -216,7 +232,7 @@ auth_service_refresh(PG_FUNCTION_ARGS)
         PG_RETURN_NULL();
     now = GetCurrentTimestamp();
     switch (IsWithinLimits(&session, now) ? JudgeRefresh(&token.generation, &session, asked_at)
-                                          : REFRESH_REUSED) {
+                                          : REFRESH_EXPIRED) {
     case REFRESH_STEP:
         token.generation = (Generation){session.generation.counter + 1, DrawNonce()};
         StoreSessionStep(&token, now);
@@ -229,8 +245,12 @@ auth_service_refresh(PG_FUNCTION_ARGS)
         break;
     case REFRESH_UNCOMMITTED:
         PG_RETURN_NULL();
+    case REFRESH_EXPIRED:
+        StoreSessionDelete(token.user_id, &token.session_id);
+        PG_RETURN_NULL();
     case REFRESH_REUSED:
         StoreSessionDelete(token.user_id, &token.session_id);
+        AuditRecord(&(AuditEvent){.action = "refresh_reused", .user_id = token.user_id});
         PG_RETURN_NULL();
     }
     PG_RETURN_DATUM(TokenPair(fcinfo, session.role, &token, key));
@@ -245,7 +265,11 @@ auth_service_logout(PG_FUNCTION_ARGS)
     const Identity *identity = RequireIdentity();
 
     StoreCommitDurably();
-    StoreRequireSeen(StoreSessionDelete(identity->user_id, &identity->session_id));
+    if (IsNoSession(&identity->session_id))
+        StoreImportedTokensEnd(identity->user_id);
+    else
+        StoreRequireSeen(StoreSessionDelete(identity->user_id, &identity->session_id));
+    AuditRecord(&(AuditEvent){.action = "logout", .user_id = identity->user_id});
     IdentityClear();
     PG_RETURN_VOID();
 }
@@ -255,11 +279,14 @@ Datum
 auth_service_logout_all(PG_FUNCTION_ARGS)
 {
     const Identity *identity = RequireLiveIdentity();
+    LockedAccount account;
 
     StoreCommitDurably();
     /* No login slips in between: it locks the account too. */
-    StoreRequireSeen(StoreAccountLock(identity->user_id));
+    StoreRequireSeen(StoreAccountLock(identity->user_id, &account));
     StoreSessionsDelete(identity->user_id);
+    StoreImportedTokensEnd(identity->user_id);
+    AuditRecord(&(AuditEvent){.action = "logout_all", .user_id = identity->user_id});
     IdentityClear();
     PG_RETURN_VOID();
 }
@@ -282,7 +309,7 @@ JudgeToken(text *token, TokenClaims *claims, SessionRow *session)
     if (session->is_blocked)
         return TOKEN_BLOCKED;
     return IsSessionAlive(session, GetCurrentTimestamp()) &&
-                   IsCommitted(&claims->generation, session)
+                   (claims->is_imported || IsCommitted(&claims->generation, session))
                ? TOKEN_GOOD
                : TOKEN_BAD;
 }

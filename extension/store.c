@@ -64,12 +64,43 @@ StoreEnd(const StoreCall *call)
     SetUserIdAndSecContext(call->user, call->security_context);
 }
 
+/*
+ * The statements are this version's, so the schema must be.  "ALTER EXTENSION auth_service UPDATE" makes
+ * it so after a new library was installed; until then this says what to do.
+ */
+static void
+RequireVersion(void)
+{
+    static bool is_current = false;
+    int result;
+    char *version;
+
+    if (is_current)
+        return;
+    result = SPI_execute("SELECT e.extversion FROM pg_catalog.pg_extension e"
+                         " WHERE e.extname OPERATOR(pg_catalog.=) 'auth_service'",
+                         /* read_only */ true, /* rows */ 1);
+    version = result == SPI_OK_SELECT && SPI_processed == 1
+                  ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)
+                  : NULL;
+    is_current = version != NULL && strcmp(version, AUTH_SERVICE_VERSION) == 0;
+    if (!is_current)
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("extension \"auth_service\" has version %s in this database, its library %s",
+                    version ? version : "none", AUTH_SERVICE_VERSION),
+             errhint("Run ALTER EXTENSION auth_service UPDATE, or connect again.")));
+}
+
 static SPIPlanPtr
 StatementPlan(Statement *statement)
 {
     if (statement->plan == NULL) {
-        SPIPlanPtr plan = SPI_prepare(statement->sql, statement->parameter_count, statement->types);
+        SPIPlanPtr plan;
 
+        RequireVersion();
+        plan = SPI_prepare(statement->sql, statement->parameter_count, statement->types);
         if (plan == NULL || SPI_keepplan(plan) != 0)
             elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
         statement->plan = plan;
@@ -82,7 +113,8 @@ StatementPlan(Statement *statement)
  * the plan, and anybody may set debug_print_plan and read plans, with keys and hashes in them.
  */
 static ParamListInfo
-StatementParameters(const Statement *statement, const Datum *values, const char *nulls)
+StatementParameters(const Statement *statement, const Datum *values, const char *nulls,
+                    uint16 flags)
 {
     ParamListInfo parameters = makeParamList(statement->parameter_count);
     int i;
@@ -90,7 +122,7 @@ StatementParameters(const Statement *statement, const Datum *values, const char 
     for (i = 0; i < statement->parameter_count; i++) {
         parameters->params[i].value = values[i];
         parameters->params[i].isnull = nulls != NULL && nulls[i] != ' ';
-        parameters->params[i].pflags = 0;
+        parameters->params[i].pflags = flags;
         parameters->params[i].ptype = statement->types[i];
     }
     return parameters;
@@ -103,7 +135,7 @@ Run(Statement *statement, const Datum *values, const char *nulls, bool read_only
     int result;
 
     if (statement->parameter_count > 0)
-        options.params = StatementParameters(statement, values, nulls);
+        options.params = StatementParameters(statement, values, nulls, 0);
     result = SPI_execute_plan_extended(StatementPlan(statement), &options);
     if (result < 0)
         elog(ERROR, "could not run a statement: %s", SPI_result_code_string(result));
@@ -131,6 +163,42 @@ StoreRead(Statement *statement, const Datum *values)
     count = Run(statement, values, NULL, /* read_only */ true);
     PopActiveSnapshot();
     return count;
+}
+
+/*
+ * Run a statement that is not met again, planned for these very values, of which none is a secret and
+ * none NULL.
+ */
+uint64
+StoreRunOnce(const Statement *statement, const Datum *values)
+{
+    SPIExecuteOptions options = {
+        .params = StatementParameters(statement, values, NULL, PARAM_FLAG_CONST)};
+    SPIPlanPtr plan = SPI_prepare_cursor(statement->sql, statement->parameter_count,
+                                         (Oid *)statement->types, CURSOR_OPT_CUSTOM_PLAN);
+    int result;
+
+    if (plan == NULL)
+        elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
+    result = SPI_execute_plan_extended(plan, &options);
+    if (result < 0)
+        elog(ERROR, "could not run a statement: %s", SPI_result_code_string(result));
+    return SPI_processed;
+}
+
+/* Give the first rows, up to the limit, to a sink. */
+void
+RowsToSink(uint64 count, uint64 limit, StoreRowSink sink, void *context)
+{
+    TupleDesc descriptor = SPI_tuptable->tupdesc;
+    Datum *values = palloc(sizeof(Datum) * (Size)descriptor->natts);
+    bool *nulls = palloc(sizeof(bool) * (Size)descriptor->natts);
+    uint64 i;
+
+    for (i = 0; i < count && i < limit; i++) {
+        heap_deform_tuple(SPI_tuptable->vals[i], descriptor, values, nulls);
+        sink(context, values, nulls, i + 1 == count);
+    }
 }
 
 /* Run a statement whose rows nobody reads. */

@@ -41,6 +41,105 @@ IsSessionAlive(const SessionRow *session, TimestampTz now)
     return session->exists && now < session->expires_at;
 }
 
+/* The id of identities that have no session: those of imported access tokens. */
+extern const pg_uuid_t no_session;
+
+static inline bool
+IsNoSession(const pg_uuid_t *id)
+{
+    return memcmp(id, &no_session, sizeof(*id)) == 0;
+}
+
+/* An account, its row locked; mirrors a part of auth.users. */
+typedef struct LockedAccount {
+    int64 balance;
+    UserRole role;
+    bool is_blocked;
+} LockedAccount;
+
+/* Mirrors auth.audit_log; an id of 0 and a NULL pointer stand for NULL. */
+typedef struct AuditRow {
+    const char *action;
+    int64 actor_id;
+    int64 user_id;
+    Datum ip;
+    bool has_ip;
+    text *user_agent;
+    text *request_id;
+    const char *db_role;
+    const char *detail; /* JSON */
+} AuditRow;
+
+/* What list_users filters by; a NULL text stands for none. */
+typedef struct UserFilter {
+    bool has_id;
+    int64 id;
+    text *email;
+    text *first_name;
+    text *last_name;
+    bool has_role;
+    UserRole role;
+    bool has_is_blocked;
+    bool is_blocked;
+} UserFilter;
+
+typedef struct AuditFilter {
+    bool has_user_id;
+    int64 user_id;
+    bool has_actor_id;
+    int64 actor_id;
+    text *action; /* NULL: any */
+} AuditFilter;
+
+typedef enum ListOrder {
+    LIST_BY_ID,
+    LIST_BY_BALANCE,
+    LIST_BY_ACTIVITY,
+    LIST_BY_DELETION /* deleted accounts, where the other orders list those that are not */
+} ListOrder;
+
+/* A page of a list: so many rows at most, behind the row of the cursor. */
+typedef struct ListPage {
+    ListOrder sort_by;
+    bool is_descending;
+    int limit;
+    bool has_cursor;
+    int64 cursor_value;
+    int64 cursor_id;
+} ListPage;
+
+/* Takes a row of a list; is_last: none is behind it. */
+typedef void (*StoreRowSink)(void *context, const Datum *values, const bool *nulls, bool is_last);
+
+/* A row of the service before us, as its table "users" has it; a NULL text stands for NULL. */
+typedef struct ImportRow {
+    bool has_id;
+    int64 id;
+    char *email;
+    char *password_hash;
+    char *first_name;
+    char *last_name;
+    bool is_blocked;
+    TimestampTz blocked_at;
+    bool is_deleted;
+    char *role;
+    int64 balance;
+    TimestampTz created_at;
+    TimestampTz updated_at;
+    bool has_last_activity_at;
+    TimestampTz last_activity_at;
+} ImportRow;
+
+/* Takes a row; whether there is an account of its id now. */
+typedef bool (*StoreImportSink)(void *context, ImportRow *row);
+
+typedef enum ImportOutcome {
+    IMPORT_DONE,
+    IMPORT_PRESENT, /* the account of this id has this e-mail */
+    IMPORT_ID_TAKEN,
+    IMPORT_EMAIL_TAKEN
+} ImportOutcome;
+
 /* One member of a JSON object; value is NULL for a JSON null. */
 typedef struct JsonMember {
     char *name;
@@ -57,11 +156,32 @@ extern bool StoreAccountEnter(int64 id, const char *old_hash, const char *new_ha
                               AccountRow *account);
 extern bool StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash,
                                 TimestampTz now);
+extern bool StoreAccountExists(int64 id);
 extern bool StoreRoleUpdate(int64 id, UserRole role, TimestampTz now);
-extern bool StoreAccountLock(int64 id);
+extern bool StoreBlockUpdate(int64 id, bool block, TimestampTz now);
+extern bool StoreAccountDelete(int64 id, TimestampTz now);
+extern bool StoreAccountRestore(int64 id, TimestampTz now);
+extern void StoreImportedTokensEnd(int64 id);
+extern bool StoreAccountLock(int64 id, LockedAccount *account);
 extern void StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before);
 extern Datum StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now);
 extern Datum StoreProfileUpdate(int64 id, text *first_name, text *last_name, TimestampTz now);
+
+extern bool StoreBalanceFind(int64 user_id, const pg_uuid_t *session_id, TimestampTz now,
+                             int64 *balance);
+extern bool StoreEntryFind(int64 user_id, int64 actor_id, text *idempotency_key, int64 *amount,
+                           int64 *balance);
+extern void StoreEntryInsert(int64 user_id, int64 amount, int64 balance, text *idempotency_key,
+                             int64 actor_id, TimestampTz now);
+
+extern void StoreBalanceUpdate(int64 user_id, int64 balance, TimestampTz now);
+
+extern void StoreAuditInsert(const AuditRow *row, TimestampTz now);
+
+extern void StoreListUsers(const UserFilter *filter, const ListPage *page, StoreRowSink sink,
+                           void *context);
+extern void StoreListAudit(const AuditFilter *filter, const ListPage *page, StoreRowSink sink,
+                           void *context);
 
 extern void StoreSessionInsert(const RefreshToken *token, const unsigned char *refresh_key,
                                TimestampTz now, TimestampTz expires_at, text *user_agent, Datum ip,
@@ -78,6 +198,12 @@ extern void StoreSessionsDelete(int64 user_id);
 extern bool StoreKeyFind(const char *kid, SigningKey *key);
 extern bool StoreKeyActive(SigningKey *key);
 extern bool StoreKeyInsert(const SigningKey *key);
+
+extern void StoreKeyImport(const SigningKey *key, TimestampTz until);
+extern char *StoreImportedKids(TimestampTz now);
+
+extern void StoreImportUsers(text *users, TimestampTz now, StoreImportSink sink, void *context);
+extern ImportOutcome StoreImportInsert(const ImportRow *row, text *email_normalized);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);

@@ -9,6 +9,7 @@
 #include "utils/datum.h"
 #include "utils/timestamp.h"
 
+#include "errors.h"
 #include "store.h"
 #include "store_statement.h"
 
@@ -108,7 +109,8 @@ StoreAccountEnter(int64 id, const char *old_hash, const char *new_hash, Timestam
 bool
 StorePasswordUpdate(int64 id, const char *old_hash, const char *new_hash, TimestampTz now)
 {
-    static Statement statement = {"UPDATE auth.users u SET password_hash = $3, updated_at = $4"
+    static Statement statement = {"UPDATE auth.users u SET password_hash = $3, updated_at = $4,"
+                                  " takes_imported_tokens = false"
                                   " WHERE u.id" EQ "$1 AND u.password_hash" EQ
                                   "$2 AND u.deleted_at IS NULL"
                                   " AND u.blocked_at IS NULL",
@@ -138,18 +140,124 @@ StoreRoleUpdate(int64 id, UserRole role, TimestampTz now)
     return StoreExecute(&statement, values, NULL) == 1;
 }
 
-/*
- * Keep logins of this account out until the transaction ends.  In a transaction with an older
- * snapshot this fails where one came in since.  False where the account is not seen.
- */
+/* Whether there is an account that is not deleted, by what is committed now. */
 bool
-StoreAccountLock(int64 id)
+StoreAccountExists(int64 id)
 {
     static Statement statement = {
-        "SELECT FROM auth.users u WHERE u.id" EQ "$1 FOR NO KEY UPDATE", 1, {INT8OID}, NULL};
+        "SELECT FROM auth.users u WHERE u.id" EQ "$1 AND u.deleted_at IS NULL", 1, {INT8OID}, NULL};
     Datum values[] = {Int64GetDatum(id)};
+    StoreCall call;
+    bool found;
+
+    StoreBegin(&call);
+    found = StoreRead(&statement, values) == 1;
+    StoreEnd(&call);
+    return found;
+}
+
+/* Block, or lift the block; whether there is such an account.  The first block's time stays. */
+bool
+StoreBlockUpdate(int64 id, bool block, TimestampTz now)
+{
+    static Statement statement = {"UPDATE auth.users u SET updated_at = $3,"
+                                  " blocked_at = CASE WHEN $2 THEN COALESCE(u.blocked_at, $3) END,"
+                                  " takes_imported_tokens = u.takes_imported_tokens AND NOT $2"
+                                  " WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
+                                  3,
+                                  {INT8OID, BOOLOID, TIMESTAMPTZOID},
+                                  NULL};
+    Datum values[] = {Int64GetDatum(id), BoolGetDatum(block), TimestampTzGetDatum(now)};
 
     return StoreExecute(&statement, values, NULL) == 1;
+}
+
+/* Delete softly; whether there was such an account. */
+bool
+StoreAccountDelete(int64 id, TimestampTz now)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET deleted_at = $2, updated_at = $2, takes_imported_tokens = false"
+        " WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
+        2,
+        {INT8OID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(now)};
+
+    return StoreExecute(&statement, values, NULL) == 1;
+}
+
+/* Take a deletion back; false where no such account is deleted.  U400A where its e-mail is taken. */
+bool
+StoreAccountRestore(int64 id, TimestampTz now)
+{
+    static Statement statement = {"UPDATE auth.users u SET deleted_at = NULL, updated_at = $2"
+                                  " WHERE u.id" EQ "$1 AND u.deleted_at IS NOT NULL",
+                                  2,
+                                  {INT8OID, TIMESTAMPTZOID},
+                                  NULL};
+    Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(now)};
+    MemoryContext context = CurrentMemoryContext;
+    bool found = false;
+
+    PG_TRY();
+    {
+        found = StoreExecute(&statement, values, NULL) == 1;
+    }
+    PG_CATCH();
+    {
+        /* The unique index is what decides; the transaction fails all the same, with our words. */
+        MemoryContextSwitchTo(context);
+        if (geterrcode() != ERRCODE_UNIQUE_VIOLATION)
+            PG_RE_THROW();
+        FlushErrorState();
+        ErrorRaise(AUTH_ERROR_EMAIL_TAKEN);
+    }
+    PG_END_TRY();
+    return found;
+}
+
+/* From now on the account takes no access token of another service. */
+void
+StoreImportedTokensEnd(int64 id)
+{
+    static Statement statement = {"UPDATE auth.users u SET takes_imported_tokens = false"
+                                  " WHERE u.id" EQ "$1 AND u.takes_imported_tokens",
+                                  1,
+                                  {INT8OID},
+                                  NULL};
+    Datum values[] = {Int64GetDatum(id)};
+
+    StoreExecute(&statement, values, NULL);
+}
+
+/*
+ * Lock the account until the transaction ends: its logins, and changes of its balance, role or state,
+ * come before or after.  In a transaction with an older snapshot this fails where one came since.
+ * False where the account is not seen.
+ */
+bool
+StoreAccountLock(int64 id, LockedAccount *account)
+{
+    static Statement statement = {"SELECT u.balance, u.role" EQ "'admin', u.blocked_at IS NOT NULL"
+                                  " FROM auth.users u WHERE u.id" EQ "$1 AND u.deleted_at IS NULL"
+                                  " FOR NO KEY UPDATE",
+                                  1,
+                                  {INT8OID},
+                                  NULL};
+    Datum values[] = {Int64GetDatum(id)};
+    StoreCall call;
+    bool found;
+
+    StoreBegin(&call);
+    found = StoreRun(&statement, values, NULL) == 1;
+    if (found) {
+        account->balance = DatumGetInt64(ColumnNotNull(1));
+        account->role = ColumnRole(2);
+        account->is_blocked = DatumGetBool(ColumnNotNull(3));
+    }
+    StoreEnd(&call);
+    return found;
 }
 
 /* Note that the user is active; skipped where it was noted since `before`, or the row is locked. */
@@ -192,13 +300,11 @@ EndWithProfile(const StoreCall *call, bool found)
 Datum
 StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now)
 {
-    static Statement statement = {
-        "SELECT " PROFILE_COLUMNS " FROM auth.users u JOIN auth.sessions s ON s.user_id" EQ
-        "u.id WHERE u.id" EQ "$1 AND u.deleted_at IS NULL AND u.blocked_at IS NULL"
-        " AND s.user_id" EQ "$1 AND s.id" EQ "$2 AND s.expires_at OPERATOR(pg_catalog.>) $3",
-        3,
-        {INT8OID, UUIDOID, TIMESTAMPTZOID},
-        NULL};
+    static Statement statement = {"SELECT " PROFILE_COLUMNS
+                                  " FROM auth.users u WHERE " SESSION_STANDS,
+                                  3,
+                                  {INT8OID, UUIDOID, TIMESTAMPTZOID},
+                                  NULL};
     Datum values[] = {Int64GetDatum(id), UUIDPGetDatum(session_id), TimestampTzGetDatum(now)};
     StoreCall call;
 

@@ -17,6 +17,7 @@ ReadKey(Statement *statement, const Datum *values, SigningKey *key)
 {
     StoreCall call;
     bool found;
+    bool is_null;
 
     StoreBegin(&call);
     found = StoreRead(statement, values) == 1;
@@ -31,6 +32,9 @@ ReadKey(Statement *statement, const Datum *values, SigningKey *key)
             elog(ERROR, "a signing key has an impossible length");
         key->secret_size = (int)VARSIZE_ANY_EXHDR(secret);
         memcpy(key->secret, VARDATA_ANY(secret), (Size)key->secret_size);
+        key->imported_until = DatumGetTimestampTz(Column(4, &is_null));
+        if (is_null)
+            key->imported_until = 0;
     }
     StoreEnd(&call);
     return found;
@@ -39,11 +43,12 @@ ReadKey(Statement *statement, const Datum *values, SigningKey *key)
 bool
 StoreKeyFind(const char *kid, SigningKey *key)
 {
-    static Statement statement = {"SELECT k.kid, k.algorithm, k.secret FROM auth.signing_keys k"
-                                  " WHERE k.kid" EQ "$1 AND k.retired_at IS NULL",
-                                  1,
-                                  {TEXTOID},
-                                  NULL};
+    static Statement statement = {
+        "SELECT k.kid, k.algorithm, k.secret, k.imported_until FROM auth.signing_keys k"
+        " WHERE k.kid" EQ "$1 AND k.retired_at IS NULL",
+        1,
+        {TEXTOID},
+        NULL};
     Datum values[] = {CStringGetTextDatum(kid)};
 
     return ReadKey(&statement, values, key);
@@ -52,13 +57,23 @@ StoreKeyFind(const char *kid, SigningKey *key)
 bool
 StoreKeyActive(SigningKey *key)
 {
-    static Statement statement = {
-        "SELECT k.kid, k.algorithm, k.secret FROM auth.signing_keys k WHERE k.is_active",
-        0,
-        {0},
-        NULL};
+    static Statement statement = {"SELECT k.kid, k.algorithm, k.secret, k.imported_until FROM "
+                                  "auth.signing_keys k WHERE k.is_active",
+                                  0,
+                                  {0},
+                                  NULL};
 
     return ReadKey(&statement, NULL, key);
+}
+
+static Datum
+SecretDatum(const SigningKey *key)
+{
+    bytea *secret = palloc(VARHDRSZ + (Size)key->secret_size);
+
+    SET_VARSIZE(secret, VARHDRSZ + key->secret_size);
+    memcpy(VARDATA(secret), key->secret, (Size)key->secret_size);
+    return PointerGetDatum(secret);
 }
 
 /*
@@ -74,11 +89,48 @@ StoreKeyInsert(const SigningKey *key)
         4,
         {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID},
         NULL};
-    bytea *secret = palloc(VARHDRSZ + (Size)key->secret_size);
     Datum values[] = {CStringGetTextDatum(key->kid), CStringGetTextDatum(key->algorithm),
-                      PointerGetDatum(secret), TimestampTzGetDatum(GetCurrentTimestamp())};
+                      SecretDatum(key), TimestampTzGetDatum(GetCurrentTimestamp())};
 
-    SET_VARSIZE(secret, VARHDRSZ + key->secret_size);
-    memcpy(VARDATA(secret), key->secret, (Size)key->secret_size);
     return StoreExecute(&statement, values, NULL) == 1;
+}
+
+/* Keep a key of another service, for its tokens that expire by then, in place of the same secret. */
+void
+StoreKeyImport(const SigningKey *key, TimestampTz until)
+{
+    static Statement statement = {
+        "WITH retired AS (UPDATE auth.signing_keys k SET retired_at = $4"
+        " WHERE k.imported_until IS NOT NULL AND k.retired_at IS NULL AND k.secret" EQ "$3)"
+        " INSERT INTO auth.signing_keys (kid, algorithm, secret, is_active, created_at,"
+        " imported_until) VALUES ($1, $2, $3, false, $4, $5)",
+        5,
+        {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {CStringGetTextDatum(key->kid), CStringGetTextDatum(key->algorithm),
+                      SecretDatum(key), TimestampTzGetDatum(GetCurrentTimestamp()),
+                      TimestampTzGetDatum(until)};
+
+    StoreExecute(&statement, values, NULL);
+}
+
+/* The kids of the imported keys that may still verify, with blanks between; "" where there is none. */
+char *
+StoreImportedKids(TimestampTz now)
+{
+    static Statement statement = {
+        "SELECT COALESCE(pg_catalog.string_agg(k.kid, ' '), '') FROM auth.signing_keys k"
+        " WHERE k.imported_until OPERATOR(pg_catalog.>) $1 AND k.retired_at IS NULL",
+        1,
+        {TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {TimestampTzGetDatum(now)};
+    StoreCall call;
+    char *kids;
+
+    StoreBegin(&call);
+    StoreRead(&statement, values);
+    kids = ColumnText(&call, 1);
+    StoreEnd(&call);
+    return kids;
 }

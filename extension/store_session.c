@@ -13,6 +13,8 @@
 #include "store.h"
 #include "store_statement.h"
 
+const pg_uuid_t no_session = {{0}};
+
 /* A new session; the token is its first. */
 void
 StoreSessionInsert(const RefreshToken *token, const unsigned char *refresh_key, TimestampTz now,
@@ -47,7 +49,8 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
     static Statement statement = {
         "SELECT u.role" EQ "'admin', u.blocked_at IS NOT NULL, s.expires_at, u.last_activity_at,"
         " s.refresh_counter, s.refresh_nonce, s.previous_nonce,"
-        " EXISTS (SELECT FROM auth.signing_keys k WHERE k.kid" EQ "$3 AND k.retired_at IS NULL)"
+        " EXISTS (SELECT FROM auth.signing_keys k WHERE k.kid" EQ "$3 AND k.retired_at IS NULL),"
+        " u.takes_imported_tokens"
         " FROM auth.users u LEFT JOIN auth.sessions s ON s.user_id" EQ "u.id AND s.user_id" EQ
         "$1 AND s.id" EQ "$2 WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
         3,
@@ -73,6 +76,10 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
         session->generation.nonce = DatumGetInt64(Column(6, &is_null));
         session->previous_nonce = DatumGetInt64(Column(7, &is_null));
         session->key_verifies = DatumGetBool(ColumnNotNull(8));
+        if (IsNoSession(id) && DatumGetBool(ColumnNotNull(9))) {
+            session->exists = true;
+            session->expires_at = DT_NOEND;
+        }
     }
     StoreEnd(&call);
     return found;

@@ -8,8 +8,21 @@
 /* "=" that no operator of a caller's search_path can replace. */
 #define EQ " OPERATOR(pg_catalog.=) "
 
-#define STATEMENT_PARAMETERS_MAX 8
+/*
+ * Of auth.users u: account $1 is there, not blocked, and its session $2 is alive at $3.  A token that
+ * was imported has no session; the account says whether it still takes such.
+ */
+#define SESSION_STANDS                                                                             \
+    "u.id" EQ "$1 AND u.deleted_at IS NULL AND u.blocked_at IS NULL"                               \
+    " AND (EXISTS (SELECT FROM auth.sessions s WHERE s.user_id" EQ "$1 AND s.id" EQ                \
+    "$2 AND s.expires_at OPERATOR(pg_catalog.>) $3)"                                               \
+    " OR (u.takes_imported_tokens AND $2" EQ NO_SESSION "))"
 
+#define NO_SESSION "'00000000-0000-0000-0000-000000000000'::pg_catalog.uuid"
+
+#define STATEMENT_PARAMETERS_MAX 16
+
+#include "store.h"
 #include "user.h"
 
 struct _SPI_plan;
@@ -33,7 +46,10 @@ extern void StoreBegin(StoreCall *call);
 extern uint64 StoreRun(Statement *statement, const Datum *values, const char *nulls);
 extern uint64 StoreRead(Statement *statement, const Datum *values);
 extern void StoreEnd(const StoreCall *call);
+extern uint64 StoreRunOnce(const Statement *statement, const Datum *values);
 extern uint64 StoreExecute(Statement *statement, const Datum *values, const char *nulls);
+
+extern void RowsToSink(uint64 count, uint64 limit, StoreRowSink sink, void *context);
 
 /* Columns of the first row, counted from 1, between StoreRun or StoreRead and StoreEnd. */
 extern Datum Column(int number, bool *is_null);

@@ -8,12 +8,14 @@
 
 #include "lib/stringinfo.h"
 #include "utils/json.h"
+#include "utils/timestamp.h"
 
 #include "base64url.h"
 #include "guc.h"
 #include "jwt_library.h"
 #include "key.h"
 #include "random.h"
+#include "store.h"
 #include "token.h"
 
 #define TOKEN_TYPE       "at+jwt" /* RFC 9068, 2.1 */
@@ -200,7 +202,34 @@ ReadPayload(const char *json, Size size, TokenClaims *claims)
     return good;
 }
 
-/* The header's kid, and its alg for comparison with the key's; nothing in it is obeyed. */
+/*
+ * The payload of a token of the service before us, which has "sub" and "exp" and need not have more.
+ * One that expires after the key's last day would be a refresh token, which looks the same there.
+ */
+static bool
+ReadImportedPayload(const char *json, Size size, TimestampTz until, TokenClaims *claims)
+{
+    struct json_t *payload = JsonParseObject(json, size);
+    int64 now = (int64)time(NULL);
+    int64 exp = 0;
+    int64 nbf = now;
+    bool good;
+
+    if (payload == NULL)
+        return false;
+    good = JsonInteger(payload, "exp", &exp) && exp > now &&
+           exp <= (int64)timestamptz_to_time_t(until) &&
+           (!JsonHas(payload, "nbf") || JsonInteger(payload, "nbf", &nbf)) &&
+           nbf <= now + CLOCK_SKEW_SECONDS &&
+           ReadUserId(JsonString(payload, "sub"), &claims->user_id);
+    JsonRelease(payload);
+    return good;
+}
+
+/*
+ * The header's kid, and its alg for comparison with the key's; nothing in it is obeyed.  Tokens of the
+ * service before us have no kid, which is "" then.
+ */
 static bool
 ReadHeader(const char *json, Size size, char *kid, char *algorithm)
 {
@@ -216,11 +245,14 @@ ReadHeader(const char *json, Size size, char *kid, char *algorithm)
     alg = JsonString(header, "alg");
     id = JsonString(header, "kid");
     /* RFC 7515, 4.1.11: we understand no critical extension. */
-    good = !JsonHas(header, "crit") && typ != NULL && strcmp(typ, TOKEN_TYPE) == 0 && alg != NULL &&
-           strlen(alg) <= AUTH_ALGORITHM_BYTES_MAX && id != NULL && id[0] != '\0' &&
-           strlen(id) <= AUTH_KID_BYTES_MAX;
+    good = !JsonHas(header, "crit") && alg != NULL && strlen(alg) <= AUTH_ALGORITHM_BYTES_MAX;
+    if (JsonHas(header, "kid"))
+        good = good && typ != NULL && strcmp(typ, TOKEN_TYPE) == 0 && id != NULL && id[0] != '\0' &&
+               strlen(id) <= AUTH_KID_BYTES_MAX;
+    else
+        good = good && (!JsonHas(header, "typ") || (typ != NULL && strcmp(typ, "JWT") == 0));
     if (good) {
-        strlcpy(kid, id, AUTH_KID_BYTES_MAX + 1);
+        strlcpy(kid, id ? id : "", AUTH_KID_BYTES_MAX + 1);
         strlcpy(algorithm, alg, AUTH_ALGORITHM_BYTES_MAX + 1);
     }
     JsonRelease(header);
@@ -239,6 +271,29 @@ DecodePart(const char *from, Size size, Size *decoded)
     part[length] = '\0';
     *decoded = (Size)length;
     return part;
+}
+
+/* Try the keys of the service before us on a token without a kid. */
+static bool
+VerifyImported(const char *algorithm, const char *input, const char *signature, Size payload_size,
+               TokenClaims *claims)
+{
+    char *kid = StoreImportedKids(GetCurrentTimestamp());
+    char *rest;
+
+    claims->is_imported = true;
+    claims->session_id = no_session;
+    claims->generation = (Generation){0, 0};
+    for (kid = strtok_r(kid, " ", &rest); kid != NULL; kid = strtok_r(NULL, " ", &rest)) {
+        SigningKey *key = KeyFind(kid);
+
+        if (key == NULL || strcmp(algorithm, key->algorithm) != 0 ||
+            !JwtVerify(key, input, signature))
+            continue;
+        strlcpy(claims->kid, kid, sizeof(claims->kid));
+        return ReadImportedPayload(claims->json, payload_size, key->imported_until, claims);
+    }
+    return false;
 }
 
 /*
@@ -278,9 +333,12 @@ TokenVerify(const char *token, Size size, TokenClaims *claims)
         return false;
 
     /* The algorithm is the key's; the token must only agree.  Both parts before dot2 are signed. */
-    key = KeyFind(claims->kid);
-    if (key == NULL || strcmp(algorithm, key->algorithm) != 0)
-        return false;
     *dot2 = '\0';
+    if (claims->kid[0] == '\0')
+        return VerifyImported(algorithm, copy, dot2 + 1, payload_size, claims);
+    key = KeyFind(claims->kid);
+    if (key == NULL || key->imported_until != 0 || strcmp(algorithm, key->algorithm) != 0)
+        return false;
+    claims->is_imported = false;
     return JwtVerify(key, copy, dot2 + 1) && ReadPayload(claims->json, payload_size, claims);
 }

@@ -19,6 +19,8 @@ typedef struct TokenClaims {
     pg_uuid_t session_id;  /* sid */
     Generation generation; /* gen */
     char *json;            /* the whole payload */
+    /* A token of the service before us: it has neither session nor generation, which are 0. */
+    bool is_imported;
 } TokenClaims;
 
 extern char *TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh);

@@ -76,6 +76,26 @@ make_database(const struct config *config, const char *database)
     return done;
 }
 
+/* An update may require extensions that the version before did not; only CREATE has CASCADE. */
+static bool
+make_required_extensions(struct db_admin *admin)
+{
+    for (;;) {
+        char *name =
+            db_admin_value(admin,
+                           "SELECT r FROM pg_catalog.unnest(pg_catalog.string_to_array($1, ', ')) r"
+                           " WHERE r NOT IN (SELECT extname FROM pg_catalog.pg_extension) LIMIT 1",
+                           1, VALUES(AUTH_SERVICE_REQUIRES));
+        bool missing = name != NULL && name[0] != '\0';
+        bool done = name != NULL &&
+                    (!missing || db_admin_command(admin, "CREATE EXTENSION %I", 1, VALUES(name)));
+
+        free(name);
+        if (!missing || !done)
+            return done;
+    }
+}
+
 static bool
 make_extension(struct db_admin *admin)
 {
@@ -83,12 +103,14 @@ make_extension(struct db_admin *admin)
         admin, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'auth_service'", 0,
         NULL);
     bool done =
-        before != NULL &&
+        before != NULL && make_required_extensions(admin) &&
         db_admin_command(admin, "CREATE EXTENSION IF NOT EXISTS auth_service CASCADE", 0, NULL) &&
         db_admin_command(admin, "ALTER EXTENSION auth_service UPDATE", 0, NULL);
 
     if (done && before[0] == '\0')
         puts("made extension auth_service");
+    else if (done && strcmp(before, AUTH_SERVICE_VERSION) != 0)
+        printf("updated extension auth_service from %s to " AUTH_SERVICE_VERSION "\n", before);
     free(before);
     return done;
 }

@@ -188,6 +188,22 @@ static const struct option_row options[] = {
      366,
      NULL,
      "init-db: sets auth_service.refresh_token_ttl for the database"},
+    {"from",
+     {"AUTH_SERVICE_IMPORT_FROM"},
+     OPTION_TEXT,
+     FIELD(import_from),
+     0,
+     0,
+     NULL,
+     "import: libpq connection string or URI of the database with the table \"users\""},
+    {NULL,
+     {"AUTH_SERVICE_IMPORT_SECRET"},
+     OPTION_TEXT,
+     FIELD(import_secret),
+     0,
+     0,
+     NULL,
+     "import: the secret of that service's access tokens, to accept them until they expire"},
     {"yes", {"AUTH_SERVICE_YES"}, OPTION_FLAG, FIELD(yes), 0, 0, NULL, "drop-db: do not ask"},
 };
 
@@ -246,19 +262,24 @@ print_help(void)
 {
     size_t i;
 
-    printf("auth-service " AUTH_SERVICE_VERSION ": the HTTP front of the PostgreSQL extension "
-           "auth_service\n\n"
-           "usage: auth-service serve [OPTION...]         answer HTTP requests\n"
-           "       auth-service init-db [OPTION...]       make database, extension and the role of "
-           "`serve`\n"
-           "       auth-service drop-db [--yes]           drop the database and that role\n"
-           "       auth-service create-admin EMAIL        make an account that is an admin; its "
-           "password\n"
-           "                                              from a prompt or standard input\n"
-           "       auth-service --help | --version\n\n"
-           "init-db, drop-db and create-admin connect as a superuser, serve as the role that "
-           "init-db made.\n\n"
-           "option, environment variables: meaning\n");
+    printf(
+        "auth-service " AUTH_SERVICE_VERSION ": the HTTP front of the PostgreSQL extension "
+        "auth_service\n\n"
+        "usage: auth-service serve [OPTION...]         answer HTTP requests\n"
+        "       auth-service init-db [OPTION...]       make database, extension and the role of "
+        "`serve`\n"
+        "       auth-service drop-db [--yes]           drop the database and that role\n"
+        "       auth-service create-admin EMAIL        make an account that is an admin; its "
+        "password\n"
+        "                                              from a prompt or standard input\n"
+        "       auth-service import --from=URL         take the users of the service before us "
+        "over, "
+        "with their\n"
+        "                                              passwords; can be repeated\n"
+        "       auth-service --help | --version\n\n"
+        "init-db, drop-db, create-admin and import connect as a superuser, serve as the role that "
+        "init-db made.\n\n"
+        "option, environment variables: meaning\n");
     for (i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &options[i];
 

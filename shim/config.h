@@ -38,6 +38,10 @@ struct config {
     int access_token_minutes;  /* 0: leave the setting */
     int refresh_token_days;    /* 0: leave the setting */
     bool yes;
+
+    /* import. */
+    const char *import_from;   /* connection string of the service before us */
+    const char *import_secret; /* only from the environment: its tokens' secret; NULL: not wanted */
 };
 
 /* Read options and environment; prints what is wrong and exits with 2, or prints help and exits. */

@@ -79,36 +79,72 @@ db_admin_database(const struct db_admin *admin)
     return PQdb(admin->pg);
 }
 
-char *
-db_admin_value(struct db_admin *admin, const char *sql, int count, const char *const *parameters)
+static void
+complain_of_result(struct db_admin *admin, const PGresult *result)
+{
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+
+    if (sqlstate != NULL && strcmp(sqlstate, "U401A") == 0)
+        complain("error", "this command must connect as the owner of the extension");
+    else if (sqlstate != NULL && strncmp(sqlstate, "U422", 4) == 0 && detail != NULL)
+        complain_of_fields(detail);
+    else {
+        complain("error", message ? message : PQerrorMessage(admin->pg));
+        if (detail != NULL)
+            fprintf(stderr, "%s\n", detail);
+        if (hint != NULL)
+            fprintf(stderr, "%s\n", hint);
+    }
+}
+
+/* Run a statement; NULL after a line where that failed. */
+static PGresult *
+run(struct db_admin *admin, const char *sql, int count, const char *const *parameters)
 {
     PGresult *result =
         PQexecParams(admin->pg, sql, count, NULL, parameters, NULL, NULL, /* text */ 0);
     ExecStatusType status = PQresultStatus(result);
-    char *value = NULL;
 
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-        value = strdup(PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
-    else {
-        const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-        const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-        const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-        const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+        return result;
+    complain_of_result(admin, result);
+    PQclear(result);
+    return NULL;
+}
 
-        if (sqlstate != NULL && strcmp(sqlstate, "U401A") == 0)
-            complain("error", "this command must connect as the owner of the extension");
-        else if (sqlstate != NULL && strncmp(sqlstate, "U422", 4) == 0 && detail != NULL)
-            complain_of_fields(detail);
-        else {
-            complain("error", message ? message : PQerrorMessage(admin->pg));
-            if (detail != NULL)
-                fprintf(stderr, "%s\n", detail);
-            if (hint != NULL)
-                fprintf(stderr, "%s\n", hint);
-        }
-    }
+char *
+db_admin_value(struct db_admin *admin, const char *sql, int count, const char *const *parameters)
+{
+    PGresult *result = run(admin, sql, count, parameters);
+    char *value = result ? strdup(PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "") : NULL;
+
     PQclear(result);
     return value;
+}
+
+bool
+db_admin_rows(struct db_admin *admin, const char *sql, int count, const char *const *parameters,
+              db_admin_row take, void *context)
+{
+    PGresult *result = run(admin, sql, count, parameters);
+    int row;
+    int column;
+
+    if (result == NULL)
+        return false;
+    for (row = 0; row < PQntuples(result); row++) {
+        const char *values[DB_ADMIN_COLUMNS_MAX] = {NULL};
+
+        for (column = 0; column < PQnfields(result) && column < DB_ADMIN_COLUMNS_MAX; column++)
+            if (!PQgetisnull(result, row, column))
+                values[column] = PQgetvalue(result, row, column);
+        take(context, values);
+    }
+    PQclear(result);
+    return true;
 }
 
 bool

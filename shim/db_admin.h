@@ -9,6 +9,8 @@
 
 #include "config.h"
 
+#define DB_ADMIN_COLUMNS_MAX 8
+
 struct db_admin;
 
 /* Connect to a database, or the configured one for NULL; on failure a line, and NULL. */
@@ -24,6 +26,13 @@ const char *db_admin_database(const struct db_admin *admin);
  */
 char *db_admin_value(struct db_admin *admin, const char *sql, int count,
                      const char *const *parameters);
+
+/* Takes the values of a row, NULL for NULL. */
+typedef void (*db_admin_row)(void *context, const char *const *values);
+
+/* Run a statement and give each of its rows to a function.  On failure a line, and false. */
+bool db_admin_rows(struct db_admin *admin, const char *sql, int count,
+                   const char *const *parameters, db_admin_row take, void *context);
 
 /*
  * Run the command that PostgreSQL's own format() makes of this: %I is quoted as a name, %L as a

@@ -22,6 +22,7 @@
 #include "db.h"
 #include "deadline.h"
 #include "http.h"
+#include "import.h"
 
 /* How long requests under way may take to end, in milliseconds. */
 #define STOP_GRACE 20000
@@ -143,6 +144,8 @@ main(int argc, char **argv)
         return admin_drop_db(&config);
     if (strcmp(config.command, "create-admin") == 0)
         return admin_create_admin(&config);
+    if (strcmp(config.command, "import") == 0)
+        return import_run(&config);
     fprintf(stderr, "auth-service: unknown command \"%s\" (see auth-service --help)\n",
             config.command);
     return 2;

@@ -1,6 +1,6 @@
 -- _arguments: values out of JSON, all problems at once, and nothing of the text in an error.
 \ir ../setup.sql
-SELECT plan(8 + 27 + 5);
+SELECT plan(8 + 27 + 5 + 22 + 31 + 2);
 
 SELECT is(auth._arguments(body, VARIADIC fields), wanted, to_json(body) || ' ' || fields::text)
 FROM (VALUES ('{"a":"x","b":"y"}', ARRAY['a!', 'b!'], ARRAY['x', 'y']),
@@ -36,4 +36,25 @@ SELECT is(pg_temp.detail('{"a":"1","a":"2","b":1,"c":null,"d":["Sesame"]}', 'a!'
           'all problems at once');
 SELECT is(pg_temp.detail('{"q":"x","q":"y"}', 'p|q!'), 'U422A q / q: Field given more than once [value_error]', 'an alternative twice');
 SELECT throws_ok(format('SELECT auth._arguments(%L, %L)', repeat('[', 200000), 'a!'), '54001', NULL, 'nesting without end');
+
+-- Types, as pydantic takes them.
+SELECT is(auth._arguments(format('{"v":%s}', given), 'v' || type), ARRAY[wanted], format('v%s of %s', type, given))
+FROM (VALUES (':integer', '5', '5'), (':integer', '-7', '-7'), (':integer', '"5"', '5'), (':integer', '" +05 "', '5'), (':integer', '-0', '0'),
+             (':integer', '5.0', '5'), (':integer', '-1e3', '-1000'), (':integer', '9223372036854775807', '9223372036854775807'),
+             (':integer', '"-9223372036854775808"', '-9223372036854775808'), (':integer', 'null', NULL), (':integer!', '0', '0'),
+             (':boolean', 'true', 'true'), (':boolean', 'false', 'false'), (':boolean', '"True"', 'true'), (':boolean', '"off"', 'false'),
+             (':boolean', '1', 'true'), (':boolean', '"0"', 'false'), (':boolean', '"n"', 'false'), (':boolean', 'null', NULL),
+             ('(user,admin)!', '"admin"', 'admin'), ('(user,admin)', '"user"', 'user'), ('(user,admin)', 'null', NULL)) c (type, given, wanted);
+SELECT is(pg_temp.detail(format('{"v":%s}', given), 'v' || type), 'U422A v / v: ' || wanted, format('v%s is not %s', type, given))
+FROM (VALUES (':integer', 'Input should be a valid integer, unable to parse string as an integer [int_parsing]',
+              ARRAY['""', '"x"', '"5x"', '"5 5"', '"0x10"', '"1e3"', '"--5"', '"-"', '"1_000"', '"5.5"']),
+             (':integer', 'Input should be a valid integer, got a number with a fractional part [int_from_float]', ARRAY['5.5', '-0.1', '1e-1']),
+             (':integer', 'Unable to parse input string as an integer, exceeded maximum size [int_parsing_size]',
+              ARRAY['9223372036854775808', '-9223372036854775809', '"99999999999999999999999"', '1e400', '1e18']),
+             (':integer', 'Input should be a valid integer [int_type]', ARRAY['true', '[]', '{}']), (':integer!', 'Input should be a valid integer [int_type]', ARRAY['null']),
+             (':boolean', 'Input should be a valid boolean, unable to interpret input [bool_parsing]', ARRAY['""', '"x"', '2']),
+             (':boolean', 'Input should be a valid boolean [bool_type]', ARRAY['[]']),
+             ('(user,admin)', 'Input should be ''user'' or ''admin'' [enum]', ARRAY['""', '"use"', '"users"', '"user,admin"', '1'])) c (type, wanted, bad), unnest(bad) given;
+SELECT is(pg_temp.detail('{"v":"x"}', 'v(a,b,c)'), 'U422A v / v: Input should be ''a'', ''b'' or ''c'' [enum]', 'three choices');
+SELECT throws_ok($$SELECT auth._arguments('{}', 'v:float')$$, '22023', NULL, 'an unknown type');
 SELECT finish();

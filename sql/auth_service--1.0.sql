@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- auth_service.sql: the install script's source; make copies it to its versioned name.
+-- auth_service--1.0.sql: the first version.  What came later is in the update scripts beside it, which
+-- CREATE EXTENSION runs one after the other: so a new installation and an updated one cannot differ.
 --
 -- Everything is written with its schema, and nothing is replaced or taken over: objects that a
 -- stranger made before us make the installation fail.

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * audit.c: the audit log: who did what to whom, from where.
+ *
+ * A row is written in the transaction of its deed, so that neither is without the other.  Failures
+ * that are answers, not errors (a wrong password, a reused token), commit with their row.  A refusal
+ * that is an error would undo its row: the front records it afterwards, by _audit_refused.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "audit.h"
+#include "identity.h"
+#include "store.h"
+#include "text.h"
+
+PG_FUNCTION_INFO_V1(auth_service_origin);
+PG_FUNCTION_INFO_V1(auth_service_audit_refused);
+
+/* Where the request of this transaction comes from, as the front says; NULL: not said. */
+typedef struct Origin {
+    Datum ip;
+    bool has_ip;
+    text *user_agent;
+    text *request_id;
+} Origin;
+
+static Origin origin;
+
+/* What it points to lives in the transaction's memory. */
+static void
+ForgetOrigin(XactEvent event, void *nothing)
+{
+    origin = (Origin){0};
+}
+
+void
+AuditInit(void)
+{
+    RegisterXactCallback(ForgetOrigin, NULL);
+}
+
+/* Add a row to the log. */
+void
+AuditRecord(const AuditEvent *event)
+{
+    AuditRow row = {.action = event->action,
+                    .user_id = event->user_id,
+                    .actor_id = event->is_own ? event->user_id : IdentityUserId(),
+                    .user_agent = event->user_agent ? event->user_agent : origin.user_agent,
+                    .request_id = origin.request_id,
+                    .ip = event->has_ip ? event->ip : origin.ip,
+                    .has_ip = event->has_ip || origin.has_ip,
+                    .db_role = GetUserNameFromId(GetSessionUserId(), /* noerr */ false),
+                    .detail = event->detail};
+
+    StoreAuditInsert(&row, GetCurrentTimestamp());
+}
+
+static text *
+KeepText(FunctionCallInfo fcinfo, int number)
+{
+    return PG_ARGISNULL(number) ? NULL
+                                : (text *)DatumGetPointer(datumCopy(
+                                      PointerGetDatum(PG_GETARG_TEXT_PP(number)), false, -1));
+}
+
+/*
+ * SQL function: _origin(ip inet, user_agent text, request_id text) returns void
+ *
+ * What the audit log notes of this transaction's request.  It is the caller's word, as the ip of
+ * login is; db_role tells whose.
+ */
+Datum
+auth_service_origin(PG_FUNCTION_ARGS)
+{
+    MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+    origin.has_ip = !PG_ARGISNULL(0);
+    origin.ip = origin.has_ip ? datumCopy(PG_GETARG_DATUM(0), false, -1) : (Datum)0;
+    origin.user_agent = KeepText(fcinfo, 1);
+    origin.request_id = KeepText(fcinfo, 2);
+    MemoryContextSwitchTo(old);
+    PG_RETURN_VOID();
+}
+
+/*
+ * SQL function: _audit_refused(action text) returns void
+ *
+ * A row "refused" of the identity, with what it had asked for.
+ */
+Datum
+auth_service_audit_refused(PG_FUNCTION_ARGS)
+{
+    const Identity *identity = RequireLiveIdentity();
+
+    AuditRecord(
+        &(AuditEvent){.action = "refused",
+                      .user_id = identity->user_id,
+                      .detail = TextToJson("action", text_to_cstring(PG_GETARG_TEXT_PP(0)))});
+    PG_RETURN_VOID();
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * import.c: taking another service's users and signing key over, so that nobody notices the move.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "audit.h"
+#include "compat.h"
+#include "email.h"
+#include "identity.h"
+#include "key.h"
+#include "password.h"
+#include "store.h"
+#include "text.h"
+
+#define NAME_CHARS_MAX 255
+/* Greater integers are none in JavaScript; and new ids go on behind the greatest one. */
+#define ID_MAX INT64CONST(9007199254740992)
+
+PG_FUNCTION_INFO_V1(auth_service_import_users);
+PG_FUNCTION_INFO_V1(auth_service_import_signing_key);
+
+/* ---- Users ------------------------------------------------------------------------------ */
+
+typedef struct Import {
+    ReturnSetInfo *result;
+    int64 imported;
+    int64 present;
+    int64 refused;
+} Import;
+
+/* Report a row that was not added. */
+static void
+AddNote(Import *import, const ImportRow *row, bool is_refused, const char *reason)
+{
+    Datum values[] = {Int64GetDatum(row->id),
+                      row->email ? CStringGetTextDatum(row->email) : (Datum)0,
+                      BoolGetDatum(is_refused), CStringGetTextDatum(reason)};
+    bool nulls[] = {!row->has_id, row->email == NULL, false, false};
+
+    tuplestore_putvalues(import->result->setResult, import->result->setDesc, values, nulls);
+    if (is_refused)
+        import->refused++;
+    else
+        import->present++;
+}
+
+static bool
+IsImportableName(const char *name)
+{
+    return name == NULL || TextIsPrintable(cstring_to_text(name), NAME_CHARS_MAX);
+}
+
+/* Why this row cannot become an account; NULL where it can. */
+static const char *
+RowProblem(const ImportRow *row)
+{
+    if (!row->has_id || row->id <= 0 || row->id > ID_MAX)
+        return "the id is not a number from 1 to 2^53";
+    if (row->email == NULL || !EmailIsValid(row->email))
+        return "the e-mail is not a valid address";
+    if (row->role == NULL || (strcmp(row->role, "user") != 0 && strcmp(row->role, "admin") != 0))
+        return "the role is neither user nor admin";
+    if (row->balance < 0)
+        return "the balance is below zero";
+    if (!IsImportableName(row->first_name) || !IsImportableName(row->last_name))
+        return "a name is over 255 characters or has a control character";
+    if (row->password_hash == NULL)
+        return "the password hash is none of bcrypt, $2a$, $2b$ or $2y$, with a cost from 4 to 16";
+    return NULL;
+}
+
+/* A StoreImportSink: one row of the other service. */
+static bool
+ImportUser(void *context, ImportRow *row)
+{
+    Import *import = context;
+    const char *problem;
+
+    row->password_hash = PasswordHashImport(row->password_hash);
+    problem = RowProblem(row);
+    if (problem != NULL) {
+        AddNote(import, row, true, problem);
+        return false;
+    }
+    switch (StoreImportInsert(row, EmailNormalize(cstring_to_text(row->email)))) {
+    case IMPORT_DONE:
+        import->imported++;
+        return true;
+    case IMPORT_PRESENT:
+        AddNote(import, row, false, "the account is here already");
+        return true;
+    case IMPORT_ID_TAKEN:
+        AddNote(import, row, true, "another account has this id");
+        return true;
+    case IMPORT_EMAIL_TAKEN:
+        AddNote(import, row, true, "another account has this e-mail");
+        return false;
+    }
+    return false;
+}
+
+/*
+ * SQL function: import_users(users json) returns setof auth.import_note
+ *
+ * Adds the accounts of an array of objects with the columns of the service before us: id, email,
+ * hashed_password, first_name, last_name, is_blocked, blocked_at, is_deleted, role, balance,
+ * created_at, updated_at, last_activity_at.  An account that is here is left as it is, so the call can
+ * be repeated.  Ids given to new accounts go on behind the greatest one.  For operators.
+ */
+Datum
+auth_service_import_users(PG_FUNCTION_ARGS)
+{
+    Import import = {0};
+
+    RequireOperator();
+    InitMaterializedSRF(fcinfo, 0);
+    import.result = (ReturnSetInfo *)fcinfo->resultinfo;
+    StoreCommitDurably();
+    StoreImportUsers(PG_GETARG_TEXT_PP(0), GetCurrentTimestamp(), ImportUser, &import);
+    AuditRecord(
+        &(AuditEvent){.action = "import_users",
+                      .detail = psprintf("{\"imported\":" INT64_FORMAT ",\"present\":" INT64_FORMAT
+                                         ",\"refused\":" INT64_FORMAT "}",
+                                         import.imported, import.present, import.refused)});
+    return (Datum)0;
+}
+
+/* ---- The signing key -------------------------------------------------------------------- */
+
+/*
+ * SQL function: import_signing_key(algorithm text, secret text, valid_for interval) returns text
+ *
+ * The kid under which the key is kept.  From now on access tokens of the service before us, signed
+ * with this secret, are good for imported accounts: until they expire, until the user logs out or
+ * changes the password, and for so long at most.  A token that expires later than that is refused: it
+ * would be a refresh token, which that service's look like.  For operators.  22023 for an algorithm other
+ * than HS256, a secret that is no HMAC key (RFC 7518, 3.2: 32 bytes at least), or a time that is none.
+ */
+Datum
+auth_service_import_signing_key(PG_FUNCTION_ARGS)
+{
+    char *algorithm = text_to_cstring(PG_GETARG_TEXT_PP(0));
+    char *given = text_to_cstring(PG_GETARG_TEXT_PP(1));
+    char *secret = pg_server_to_any(given, (int)strlen(given), PG_UTF8);
+    TimestampTz now = GetCurrentTimestamp();
+    TimestampTz until = DatumGetTimestampTz(
+        DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(2)));
+    SigningKey key;
+
+    RequireOperator();
+    if (strcmp(algorithm, "HS256") != 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the algorithm must be HS256"),
+                 errhidestmt(true), errhidecontext(true)));
+    if (strlen(secret) < AUTH_HMAC_KEY_BYTES_MIN || strlen(secret) > AUTH_HMAC_KEY_BYTES_MAX)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("the secret must have %d to %d bytes", AUTH_HMAC_KEY_BYTES_MIN,
+                        AUTH_HMAC_KEY_BYTES_MAX),
+                 errdetail("A shorter one can be found by trying (RFC 7518, 3.2)."),
+                 errhint("Do not import it: users log in again when their access token expires."),
+                 errhidestmt(true), errhidecontext(true)));
+    if (until <= now || TIMESTAMP_NOT_FINITE(until))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("valid_for must be more than nothing"), errhidestmt(true),
+                        errhidecontext(true)));
+    StoreCommitDurably();
+    KeyImport(secret, &key);
+    StoreKeyImport(&key, until);
+    AuditRecord(
+        &(AuditEvent){.action = "import_signing_key", .detail = TextToJson("kid", key.kid)});
+    PG_RETURN_TEXT_P(cstring_to_text(key.kid));
+}

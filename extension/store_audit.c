@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store_audit.c: the statements on auth.audit_log; its list is in store_list.c.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "store.h"
+#include "store_statement.h"
+
+void
+StoreAuditInsert(const AuditRow *row, TimestampTz now)
+{
+    static Statement statement = {
+        "INSERT INTO auth.audit_log (at, action, actor_id, user_id, ip, user_agent, request_id,"
+        " db_role, detail) VALUES ($1, $2, $3, $4, $5, pg_catalog.left($6, 512),"
+        " pg_catalog.left($7, 64), $8, $9::pg_catalog.jsonb)",
+        9,
+        {TIMESTAMPTZOID, TEXTOID, INT8OID, INT8OID, INETOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID},
+        NULL};
+    Datum values[] = {TimestampTzGetDatum(now),
+                      CStringGetTextDatum(row->action),
+                      Int64GetDatum(row->actor_id),
+                      Int64GetDatum(row->user_id),
+                      row->ip,
+                      PointerGetDatum(row->user_agent),
+                      PointerGetDatum(row->request_id),
+                      CStringGetTextDatum(row->db_role),
+                      row->detail ? CStringGetTextDatum(row->detail) : (Datum)0};
+    char nulls[] = {' ',
+                    ' ',
+                    row->actor_id > 0 ? ' ' : 'n',
+                    row->user_id > 0 ? ' ' : 'n',
+                    row->has_ip ? ' ' : 'n',
+                    row->user_agent ? ' ' : 'n',
+                    row->request_id ? ' ' : 'n',
+                    ' ',
+                    row->detail ? ' ' : 'n'};
+
+    StoreExecute(&statement, values, nulls);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * text.c: see text.h.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/json.h"
+
+#include "compat.h"
+#include "text.h"
+
+bool
+TextIsPrintable(text *value, int chars_max)
+{
+    const char *c = VARDATA_ANY(value);
+    Size size = VARSIZE_ANY_EXHDR(value);
+    Size i;
+
+    for (i = 0; i < size; i++)
+        if ((unsigned char)c[i] < 0x20 || c[i] == 0x7F)
+            return false;
+    return size > 0 && pg_mbstrlen_with_len(c, (int)size) <= chars_max;
+}
+
+char *
+TextToJson(const char *member, const char *value)
+{
+    StringInfoData json;
+
+    initStringInfo(&json);
+    appendStringInfoChar(&json, '{');
+    escape_json(&json, member);
+    appendStringInfoChar(&json, ':');
+    escape_json(&json, value);
+    appendStringInfoChar(&json, '}');
+    return json.data;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * text.h: what several rooms ask of texts.
+ */
+#ifndef AUTH_SERVICE_TEXT_H
+#define AUTH_SERVICE_TEXT_H
+
+/* Whether it has 1 to so many characters, none of them an ASCII control character. */
+extern bool TextIsPrintable(text *value, int chars_max);
+
+/* {"member": "value"}, as JSON text. */
+extern char *TextToJson(const char *member, const char *value);
+
+#endif
