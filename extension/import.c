@@ -58,11 +58,17 @@ IsImportableName(const char *name)
     return name == NULL || TextIsPrintable(cstring_to_text(name), NAME_CHARS_MAX);
 }
 
+static bool
+IsImportableId(const ImportRow *row)
+{
+    return row->has_id && row->id > 0 && row->id <= ID_MAX;
+}
+
 /* Why this row cannot become an account; NULL where it can. */
 static const char *
 RowProblem(const ImportRow *row)
 {
-    if (!row->has_id || row->id <= 0 || row->id > ID_MAX)
+    if (!IsImportableId(row))
         return "the id is not a number from 1 to 2^53";
     if (row->email == NULL || !EmailIsValid(row->email))
         return "the e-mail is not a valid address";
@@ -86,25 +92,24 @@ ImportUser(void *context, ImportRow *row)
 
     row->password_hash = PasswordHashImport(row->password_hash);
     problem = RowProblem(row);
-    if (problem != NULL) {
+    if (problem != NULL)
         AddNote(import, row, true, problem);
-        return false;
-    }
-    switch (StoreImportInsert(row, EmailNormalize(cstring_to_text(row->email)))) {
-    case IMPORT_DONE:
-        import->imported++;
-        return true;
-    case IMPORT_PRESENT:
-        AddNote(import, row, false, "the account is here already");
-        return true;
-    case IMPORT_ID_TAKEN:
-        AddNote(import, row, true, "another account has this id");
-        return true;
-    case IMPORT_EMAIL_TAKEN:
-        AddNote(import, row, true, "another account has this e-mail");
-        return false;
-    }
-    return false;
+    else
+        switch (StoreImportInsert(row, EmailNormalize(cstring_to_text(row->email)))) {
+        case IMPORT_DONE:
+            import->imported++;
+            break;
+        case IMPORT_PRESENT:
+            AddNote(import, row, false, "the account is here already");
+            break;
+        case IMPORT_ID_TAKEN:
+            AddNote(import, row, true, "another account has this id");
+            break;
+        case IMPORT_EMAIL_TAKEN:
+            AddNote(import, row, true, "another account has this e-mail");
+            break;
+        }
+    return IsImportableId(row);
 }
 
 /*

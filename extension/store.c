@@ -90,7 +90,8 @@ RequireVersion(void)
             (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
              errmsg("extension \"auth_service\" has version %s in this database, its library %s",
                     version ? version : "none", AUTH_SERVICE_VERSION),
-             errhint("Run ALTER EXTENSION auth_service UPDATE, or connect again.")));
+             errhint("Run ALTER EXTENSION auth_service UPDATE, or connect again."),
+             errhidestmt(true), errhidecontext(true)));
 }
 
 static SPIPlanPtr

@@ -130,7 +130,7 @@ typedef struct ImportRow {
     TimestampTz last_activity_at;
 } ImportRow;
 
-/* Takes a row; whether there is an account of its id now. */
+/* Takes a row; whether its id is one that no new account may get. */
 typedef bool (*StoreImportSink)(void *context, ImportRow *row);
 
 typedef enum ImportOutcome {

@@ -3,21 +3,24 @@
  * api.c: see api.h.  No rule about users is here: which route, which parameters, and what the
  * database's word is in HTTP.
  */
-#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "api.h"
 #include "buffer.h"
-#include "form.h"
 #include "log.h"
+#include "parameters.h"
 #include "problem.h"
-#include "routes.h"
+#include "router.h"
 #include "status.h"
 
 #define RETRY_AFTER_SECONDS 1
-#define USER_AGENT_MAX      512
+
+/* A statement's id: a route's is its number's. */
+#define REFUSED_ID     DB_FIRST_STATEMENT
+#define FIRST_ROUTE_ID (DB_FIRST_STATEMENT + 1)
 
 /* ---- Answers ---------------------------------------------------------------------------- */
 
@@ -78,17 +81,18 @@ respond_unauthorized(struct http_response *response, struct owner *owner, bool t
     /* RFC 6750, 3.1: no error code where no token was sent. */
     response->www_authenticate = token_sent ? "Bearer error=\"invalid_token\"" : "Bearer";
     if (token_sent)
-        respond_error(response, owner, 401, "Could not validate credentials", "U401B");
+        respond_error(response, owner, 401, status_message("U401B"), "U401B");
     else
-        respond_error(response, owner, 401, "Not authenticated", "U401A");
+        respond_error(response, owner, 401, status_message("U401A"), "U401A");
 }
 
 /* An error that the database raised. */
 static void
 respond_sqlstate(struct http_response *response, struct owner *owner,
-                 const struct http_request *request, bool token_sent)
+                 const struct http_request *request, const struct route *route)
 {
     const struct db_result *result = &owner->result;
+    bool token_sent = route->access != ROUTE_ANYONE;
     int status = status_of_sqlstate(result->sqlstate);
 
     if (!status_is_ours(result->sqlstate))
@@ -99,7 +103,7 @@ respond_sqlstate(struct http_response *response, struct owner *owner,
         return;
     }
     if (status == 422 && result->detail != NULL) {
-        problem_list(&owner->body, result->detail);
+        problem_list(&owner->body, route, result->detail);
         respond(response, status, owner);
         return;
     }
@@ -118,7 +122,6 @@ respond_result(struct http_response *response, struct owner *owner,
                const struct http_request *request, const struct route *route)
 {
     const struct db_result *result = &owner->result;
-    bool token_sent = route->access == ROUTE_BEARER;
 
     if (route->is_health && (result->outcome != DB_DONE || result->is_null)) {
         if (result->outcome == DB_ERROR)
@@ -126,7 +129,7 @@ respond_result(struct http_response *response, struct owner *owner,
                      result->message ? result->message : "");
         respond_error(response, owner, 503, "The database cannot answer", NULL);
     } else if (result->outcome == DB_ERROR)
-        respond_sqlstate(response, owner, request, token_sent);
+        respond_sqlstate(response, owner, request, route);
     else if (result->outcome == DB_BUSY || result->outcome == DB_UNAVAILABLE)
         respond_failure(response, owner, request, 503, NULL);
     else if (result->outcome == DB_TIMED_OUT)
@@ -135,13 +138,15 @@ respond_result(struct http_response *response, struct owner *owner,
         response->status = 200;
         response->body = result->value;
         response->body_length = result->length;
-    } else if (route->null.status == 0) {
+    } else if (route->null == NULL) {
         log_line("request %s: %s %s answered NULL", request->id, route->method, route->path);
         respond_failure(response, owner, request, 500, NULL);
     } else {
-        if (route->null.status == 401)
+        int status = status_of_sqlstate(route->null);
+
+        if (status == 401)
             response->www_authenticate = "Bearer";
-        respond_error(response, owner, route->null.status, route->null.detail, route->null.code);
+        respond_error(response, owner, status, status_message(route->null), route->null);
     }
 }
 
@@ -204,47 +209,55 @@ choose_body(const struct route *route, const struct http_request *request)
     return NULL;
 }
 
-/* The client's name for itself, cut, in ASCII: a byte that is no UTF-8 must not fail the login. */
-static void
-copy_user_agent(const char *user_agent, char *copy)
+/*
+ * Whether a call may leave a row in the audit log, which tells where it came from.  A user's look at
+ * what is his own leaves none, and is what clients do most.
+ */
+static bool
+needs_origin(const struct route *route)
 {
-    size_t i;
+    return route->access == ROUTE_ADMIN || strcmp(route->method, "GET") != 0;
+}
 
-    for (i = 0; i < USER_AGENT_MAX && user_agent[i] != '\0'; i++)
-        copy[i] = isascii((unsigned char)user_agent[i]) ? user_agent[i] : '?';
-    copy[i] = '\0';
+/*
+ * Record that somebody who is no admin called an admin's route.  The refusal was an error, which
+ * would have undone its own record: so this is a call of its own.
+ */
+static void
+record_refused(struct db_pool *pool, const struct http_request *request, const struct route *route,
+               const struct db_caller *caller)
+{
+    const struct db_statement statement = {REFUSED_ID, "SELECT auth._audit_refused($1)", 1};
+    struct db_caller anybody = *caller;
+    struct db_result result;
+    char action[128];
+    const char *values[] = {action};
+
+    snprintf(action, sizeof(action), "%s %s", route->method, route->path);
+    anybody.is_admin = false;
+    db_call(pool, &anybody, &statement, values, &(struct db_limits){0}, &result);
+    if (result.outcome != DB_DONE)
+        log_line("request %s: the refusal was not recorded: %s", request->id,
+                 result.outcome == DB_ERROR ? result.sqlstate : "no answer");
+    db_result_free(&result);
 }
 
 /* Call the route's statement. */
 static void
 call(struct db_pool *pool, const struct http_request *request, const struct route *route,
-     const char *token, const char *body, struct owner *owner)
+     const char *token, const struct parameters *parameters, struct db_result *result)
 {
-    struct db_statement statement = {.id = (int)(route - routes) + 1, .sql = route->sql};
-    const char *values[DB_PARAMETERS_MAX] = {0};
-    char user_agent[USER_AGENT_MAX + 1];
-    int i;
+    struct db_statement statement = {.id = (int)(route - routes) + FIRST_ROUTE_ID,
+                                     .sql = route->sql,
+                                     .parameter_count = parameters->count};
+    struct db_caller caller = {.token = token,
+                               .is_admin = route->access == ROUTE_ADMIN,
+                               .origin = needs_origin(route) ? &parameters->origin : NULL};
 
-    for (i = 0; i < DB_PARAMETERS_MAX && route->parameters[i] != 0; i++) {
-        switch (route->parameters[i]) {
-        case PARAMETER_BODY:
-            values[i] = body;
-            break;
-        case PARAMETER_USER_AGENT:
-            if (request->user_agent != NULL) {
-                copy_user_agent(request->user_agent, user_agent);
-                values[i] = user_agent;
-            }
-            break;
-        case PARAMETER_ADDRESS:
-            values[i] = request->remote_address;
-            break;
-        }
-    }
-    statement.parameter_count = i;
-    db_call(pool, token, &statement, values,
-            &(struct db_limits){.hashes = route->hashes, .is_quick = route->is_health},
-            &owner->result);
+    db_call(pool, &caller, &statement, parameters->values,
+            &(struct db_limits){.hashes = route->hashes, .is_quick = route->is_health}, result);
+    if (caller.is_admin && result->outcome == DB_ERROR && strcmp(result->sqlstate, "U404A") == 0)
+        record_refused(pool, request, route, &caller);
 }
 
 /* Answer without the database where that is possible; true where it was. */
@@ -269,7 +282,13 @@ respond_early(struct http_response *response, struct owner *owner,
         respond(response, 200, owner);
         return true;
     }
-    if ((*route)->access == ROUTE_BEARER) {
+    if ((*route)->document != NULL) {
+        response->status = 200;
+        response->body = (*route)->document()->data;
+        response->body_length = (*route)->document()->length;
+        return true;
+    }
+    if ((*route)->access != ROUTE_ANYONE) {
         *token = bearer_token(request->authorization, &is_bearer);
         if (*token == NULL) {
             respond_unauthorized(response, owner, is_bearer);
@@ -288,10 +307,9 @@ static void
 handle(void *context, const struct http_request *request, struct http_response *response)
 {
     struct owner *owner = calloc(1, sizeof(*owner));
-    struct buffer json = {0};
+    struct parameters parameters;
     const struct route *route = NULL;
     const char *token = NULL;
-    const char *body = request->body;
 
     if (owner == NULL) {
         *response = (struct http_response){.status = 503,
@@ -303,22 +321,12 @@ handle(void *context, const struct http_request *request, struct http_response *
     response->owner = owner;
     if (respond_early(response, owner, request, &route, &token))
         return;
-    if (route->body == ROUTE_FORM) {
-        form_to_json(&json, request->body, request->body_length);
-        body = buffer_ok(&json) ? json.data : NULL;
-    } else if (memchr(body, '\0', request->body_length) != NULL) {
-        /* PostgreSQL would see the part before the NUL only; and no JSON text has one. */
-        problem_list(&owner->body, ": JSON decode error [json_invalid]");
-        respond(response, 422, owner);
-        return;
-    }
-    if (body == NULL)
-        respond_failure(response, owner, request, 503, NULL);
-    else {
-        call(context, request, route, token, body, owner);
+    if (parameters_fill(&parameters, route, request)) {
+        call(context, request, route, token, &parameters, &owner->result);
         respond_result(response, owner, request, route);
-    }
-    buffer_free(&json);
+    } else
+        respond_failure(response, owner, request, 503, NULL);
+    parameters_free(&parameters);
 }
 
 static void

@@ -276,6 +276,7 @@ print_help(void)
         "over, "
         "with their\n"
         "                                              passwords; can be repeated\n"
+        "       auth-service openapi                   print the document of /openapi.json\n"
         "       auth-service --help | --version\n\n"
         "init-db, drop-db, create-admin and import connect as a superuser, serve as the role that "
         "init-db made.\n\n"

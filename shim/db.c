@@ -3,8 +3,9 @@
  * db.c: the pipeline of a call.
  *
  * A connection is always in pipeline mode.  A call sends, before it reads anything, the
- * authentication, the statement and one Sync: PostgreSQL runs both in one implicit transaction, so
- * the identity that the first sets is the second's, and ends with it.  Statements are prepared at
+ * authentication, the statement and one Sync: PostgreSQL runs them in one implicit transaction, so
+ * the identity that the first sets is the second's, and ends with it; and after an error it runs
+ * none of those that follow.  Statements are prepared at
  * their first use, in the same round trip.
  */
 #include <libpq-fe.h>
@@ -17,9 +18,14 @@
 #include "db_connect.h"
 #include "db_pool.h"
 
-#define AUTHENTICATE_ID 0
+/* A call's own statements, and room for what is sent for each: a Parse and an Execute. */
+#define STATEMENTS_OF_A_CALL (DB_FIRST_STATEMENT + 1)
+
 static const struct db_statement authenticate_statement = {
-    AUTHENTICATE_ID, "SELECT auth.authenticate($1)::pg_catalog.text", 1};
+    0, "SELECT auth.authenticate($1)::pg_catalog.text", 1};
+static const struct db_statement require_admin_statement = {1, "SELECT auth._require_admin()", 0};
+static const struct db_statement origin_statement = {
+    2, "SELECT auth._origin($1::pg_catalog.inet, $2, $3)", 3};
 
 /* How long a call waits, in milliseconds: for a connection, for a place to hash, and in all where it
  * is a quick one; never longer than its deadline. */
@@ -32,7 +38,7 @@ struct call {
     struct connection *connection;
     long long deadline;
     bool timed_out;
-    int prepares[4];
+    int prepares[2 * STATEMENTS_OF_A_CALL];
     int sent;
     int received;
 };
@@ -168,16 +174,34 @@ is_out_of_step(const struct db_result *result)
             strcmp(result->sqlstate, "0A000") == 0);
 }
 
+/* Send what comes before the statement. */
+static bool
+send_caller(const struct db_pool *pool, struct call *call, const struct db_caller *caller)
+{
+    if (caller->token != NULL &&
+        !send_statement(pool, call, &authenticate_statement, &caller->token))
+        return false;
+    if (caller->is_admin && !send_statement(pool, call, &require_admin_statement, NULL))
+        return false;
+    if (caller->origin != NULL) {
+        const char *values[] = {caller->origin->address, caller->origin->user_agent,
+                                caller->origin->request_id};
+
+        return send_statement(pool, call, &origin_statement, values);
+    }
+    return true;
+}
+
 static void
-run_call(struct db_pool *pool, struct call *call, const char *token,
+run_call(struct db_pool *pool, struct call *call, const struct db_caller *caller,
          const struct db_statement *statement, const char *const *parameters,
          struct db_result *result)
 {
     PGconn *pg = call->connection->pg;
     PGresult *answer = NULL;
 
-    if ((token == NULL || send_statement(pool, call, &authenticate_statement, &token)) &&
-        send_statement(pool, call, statement, parameters) && PQpipelineSync(pg))
+    if (send_caller(pool, call, caller) && send_statement(pool, call, statement, parameters) &&
+        PQpipelineSync(pg))
         answer = read_results(call);
     if (answer != NULL)
         fill_result(result, answer);
@@ -198,7 +222,7 @@ earlier(long long deadline, long long milliseconds)
 }
 
 void
-db_call(struct db_pool *pool, const char *token, const struct db_statement *statement,
+db_call(struct db_pool *pool, const struct db_caller *caller, const struct db_statement *statement,
         const char *const *parameters, const struct db_limits *limits, struct db_result *result)
 {
     long long timeout = (long long)pool_config(pool)->database_timeout * 1000;
@@ -212,7 +236,7 @@ db_call(struct db_pool *pool, const char *token, const struct db_statement *stat
     call.connection = pool_get(pool, earlier(call.deadline, CONNECTION_WAIT), &result->outcome);
     if (call.connection != NULL) {
         if (clock_now() < call.deadline)
-            run_call(pool, &call, token, statement, parameters, result);
+            run_call(pool, &call, caller, statement, parameters, result);
         pool_give(pool, call.connection);
     }
     if (limits->hashes)

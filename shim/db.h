@@ -14,13 +14,31 @@
 #define DB_PARAMETERS_MAX 8
 #define DB_STATEMENTS_MAX 64
 
+/* The ids below this one are db.c's own. */
+#define DB_FIRST_STATEMENT 3
+
 struct db_pool;
 
-/* A statement of one row and one column, text; id is its own, from 1 to DB_STATEMENTS_MAX - 1. */
+/* A statement of one row and one column, text; id is its own, from DB_FIRST_STATEMENT to
+ * DB_STATEMENTS_MAX - 1. */
 struct db_statement {
     int id;
     const char *sql;
     int parameter_count;
+};
+
+/* Where a request comes from, for the audit log; each may be NULL. */
+struct db_origin {
+    const char *address;
+    const char *user_agent;
+    const char *request_id;
+};
+
+/* Who calls. */
+struct db_caller {
+    const char *token;              /* NULL: nobody in particular */
+    bool is_admin;                  /* U404A unless the token is an admin's */
+    const struct db_origin *origin; /* NULL: the call leaves no trace that would tell of it */
 };
 
 enum db_outcome {
@@ -59,12 +77,13 @@ struct db_pool *db_pool_open(const struct config *config);
 void db_pool_close(struct db_pool *pool);
 
 /*
- * Run a statement, in one transaction with auth.authenticate(token) before it where a token is
- * given, in one round trip.  Always fills the result; free it with db_result_free.
+ * Run a statement, in one transaction with what the caller asks for before it: authenticate, then
+ * the check for an admin, then the origin; in one round trip.  Always fills the result; free it with
+ * db_result_free.
  */
-void db_call(struct db_pool *pool, const char *token, const struct db_statement *statement,
-             const char *const *parameters, const struct db_limits *limits,
-             struct db_result *result);
+void db_call(struct db_pool *pool, const struct db_caller *caller,
+             const struct db_statement *statement, const char *const *parameters,
+             const struct db_limits *limits, struct db_result *result);
 void db_result_free(struct db_result *result);
 
 #endif

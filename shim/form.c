@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * form.c: see form.h.  Decoding is that of the URL standard's parser: '+' is a blank, and a '%'
- * without two hexadecimal digits stands for itself.
+ * form.c: see form.h.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "form.h"
@@ -18,56 +16,73 @@ hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+void
+form_decode(struct buffer *text, const char *from, size_t length, bool plus_is_blank)
+{
+    size_t i;
+
+    buffer_add(text, "", 0); /* so that there is a text, if an empty one */
+    for (i = 0; i < length; i++) {
+        char c = plus_is_blank && from[i] == '+' ? ' ' : from[i];
+
+        if (c == '%' && length - i > 2 && hex_value(from[i + 1]) >= 0 &&
+            hex_value(from[i + 2]) >= 0) {
+            c = (char)(hex_value(from[i + 1]) * 16 + hex_value(from[i + 2]));
+            i += 2;
+        }
+        buffer_add(text, &c, 1);
+    }
+}
+
+bool
+form_next(const char **form, const char *end, struct form_pair *pair)
+{
+    while (*form < end) {
+        const char *start = *form;
+        const char *stop = memchr(start, '&', (size_t)(end - start));
+        const char *equals;
+
+        if (stop == NULL)
+            stop = end;
+        *form = stop < end ? stop + 1 : end;
+        if (stop == start)
+            continue;
+        equals = memchr(start, '=', (size_t)(stop - start));
+        pair->name = start;
+        pair->name_length = (size_t)((equals ? equals : stop) - start);
+        pair->value = equals ? equals + 1 : stop;
+        pair->value_length = (size_t)(stop - pair->value);
+        return true;
+    }
+    return false;
+}
+
 static void
 add_decoded(struct buffer *json, const char *from, size_t length)
 {
-    char *decoded = malloc(length + 1);
-    size_t size = 0;
-    size_t i;
+    struct buffer text = {0};
 
-    if (decoded == NULL) {
+    form_decode(&text, from, length, true);
+    if (buffer_ok(&text))
+        buffer_json_string(json, text.data, text.length);
+    else
         json->failed = true;
-        return;
-    }
-    for (i = 0; i < length; i++) {
-        if (from[i] == '%' && length - i > 2 && hex_value(from[i + 1]) >= 0 &&
-            hex_value(from[i + 2]) >= 0) {
-            decoded[size++] = (char)(hex_value(from[i + 1]) * 16 + hex_value(from[i + 2]));
-            i += 2;
-        } else
-            decoded[size++] = from[i] == '+' ? ' ' : from[i];
-    }
-    buffer_json_string(json, decoded, size);
-    free(decoded);
+    buffer_free(&text);
 }
 
 void
 form_to_json(struct buffer *json, const char *form, size_t length)
 {
     const char *end = form + length;
-    const char *separator = "";
+    const char *separator = "{";
+    struct form_pair pair;
 
-    buffer_text(json, "{");
-    while (form < end) {
-        const char *stop = memchr(form, '&', (size_t)(end - form));
-        const char *equals;
-
-        if (stop == NULL)
-            stop = end;
-        equals = memchr(form, '=', (size_t)(stop - form));
-        if (equals == NULL)
-            equals = stop;
-        if (stop > form) {
-            buffer_text(json, separator);
-            add_decoded(json, form, (size_t)(equals - form));
-            buffer_text(json, ":");
-            if (equals < stop)
-                add_decoded(json, equals + 1, (size_t)(stop - equals - 1));
-            else
-                buffer_text(json, "\"\"");
-            separator = ",";
-        }
-        form = stop + 1;
+    while (form_next(&form, end, &pair)) {
+        buffer_text(json, separator);
+        add_decoded(json, pair.name, pair.name_length);
+        buffer_text(json, ":");
+        add_decoded(json, pair.value, pair.value_length);
+        separator = ",";
     }
-    buffer_text(json, "}");
+    buffer_text(json, *separator == '{' ? "{}" : "}");
 }

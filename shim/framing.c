@@ -159,7 +159,8 @@ framing_problem(const struct mg_request_info *request)
     if (!has_good_host(request))
         return "Bad or missing Host";
     if (count_header(request, "Authorization", &value) > 1 ||
-        count_header(request, "Content-Type", &value) > 1)
+        count_header(request, "Content-Type", &value) > 1 ||
+        count_header(request, "Idempotency-Key", &value) > 1)
         return "A header field that may stand there once is repeated";
     return NULL;
 }

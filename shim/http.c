@@ -82,7 +82,9 @@ handle(struct http_server *server, struct mg_connection *connection,
 {
     struct http_response response = {0};
 
+    request->query = info->query_string;
     request->authorization = mg_get_header(connection, "Authorization");
+    request->idempotency_key = mg_get_header(connection, "Idempotency-Key");
     request->content_type = mg_get_header(connection, "Content-Type");
     request->content_encoding = mg_get_header(connection, "Content-Encoding");
     request->user_agent = mg_get_header(connection, "User-Agent");

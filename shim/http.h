@@ -16,8 +16,10 @@
 /* A request, whole: its framing is proved and its body is here. */
 struct http_request {
     const char *method;
-    const char *path; /* as sent, up to '?'; never decoded */
+    const char *path;  /* as sent, up to '?'; never decoded */
+    const char *query; /* as sent, behind the '?'; NULL: none */
     const char *authorization;
+    const char *idempotency_key;
     const char *content_type;
     const char *content_encoding;
     const char *user_agent;

@@ -2,8 +2,8 @@
  *
  * import.c: see import.h.  Rows go through here as JSON: what they mean is the extension's business.
  *
- * They come with the greatest ids first, so that from the first batch on nobody who registers meanwhile
- * gets an id that is yet to come.
+ * The greatest id comes first, alone: from then on nobody who registers gets an id that is yet to come.
+ * The others follow in their order, so that of two accounts with one e-mail the older one comes in.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +18,18 @@
 /* Rows a transaction: while one runs, logins wait for it. */
 #define BATCH_ROWS "5000"
 
-/* A batch as JSON, and where the next one begins; no row where nothing is left. */
+/* Rows as JSON, their number, and behind which id the next ones are; no row where there are none. */
+#define SELECT_ROWS(which, next)                                                                   \
+    "SELECT pg_catalog.json_agg(b)::text, pg_catalog.count(*), " next " FROM (SELECT id, email,"   \
+    " hashed_password, first_name, last_name, is_blocked, blocked_at, is_deleted, role, balance,"  \
+    " created_at, updated_at, last_activity_at FROM users " which                                  \
+    ") b HAVING pg_catalog.count(*) > 0"
+
+static const char select_last[] = SELECT_ROWS("ORDER BY id DESC LIMIT 1", "NULL");
 static const char select_batch[] =
-    "SELECT pg_catalog.json_agg(b)::text, pg_catalog.count(*), pg_catalog.min(b.id) FROM (SELECT "
-    "id,"
-    " email, hashed_password, first_name, last_name, is_blocked, blocked_at, is_deleted, role, "
-    "balance,"
-    " created_at, updated_at, last_activity_at FROM users WHERE $1::bigint IS NULL OR id < "
-    "$1::bigint"
-    " ORDER BY id DESC LIMIT " BATCH_ROWS ") b HAVING pg_catalog.count(*) > 0";
+    SELECT_ROWS("WHERE ($1::bigint IS NULL OR id > $1::bigint)"
+                " AND id < (SELECT pg_catalog.max(id) FROM users) ORDER BY id LIMIT " BATCH_ROWS,
+                "pg_catalog.max(b.id)");
 
 static const char insert_batch[] = "SELECT n.id, n.email, n.refused, n.reason FROM"
                                    " auth.import_users($1::json) n ORDER BY n.id";
@@ -36,7 +39,7 @@ struct import {
     long long present;
     long long refused;
     char *rows; /* the batch under way; NULL: there is none */
-    char *next; /* the least id so far; NULL at the beginning */
+    char *next; /* the id behind which the next batch begins; NULL: at the beginning */
 };
 
 /* Print a text of the other service without what could pass for more than it is. */
@@ -55,7 +58,7 @@ take_batch(void *context, const char *const *values)
     import->rows = strdup(values[0]);
     import->total += atoll(values[1]);
     free(import->next);
-    import->next = strdup(values[2]);
+    import->next = values[2] ? strdup(values[2]) : NULL;
 }
 
 static void
@@ -86,23 +89,31 @@ import_secret(struct db_admin *target, const char *secret)
     return true;
 }
 
+/* Move the rows of a statement over; *moved tells whether there were any. */
+static bool
+import_rows(struct db_admin *source, const char *sql, int count, struct db_admin *target,
+            struct import *import, bool *moved)
+{
+    bool done;
+
+    import->rows = NULL;
+    done = db_admin_rows(source, sql, count, VALUES(import->next), take_batch, import);
+    *moved = import->rows != NULL;
+    if (*moved)
+        done = db_admin_rows(target, insert_batch, 1, VALUES(import->rows), take_note, import);
+    free(import->rows);
+    return done;
+}
+
 static bool
 import_users(struct db_admin *source, struct db_admin *target, struct import *import)
 {
-    for (;;) {
-        bool done;
+    bool moved;
+    bool done = import_rows(source, select_last, 0, target, import, &moved);
 
-        import->rows = NULL;
-        if (!db_admin_rows(source, select_batch, 1, VALUES(import->next), take_batch, import))
-            return false;
-        if (import->rows == NULL)
-            return true;
-        done = import->next != NULL &&
-               db_admin_rows(target, insert_batch, 1, VALUES(import->rows), take_note, import);
-        free(import->rows);
-        if (!done)
-            return false;
-    }
+    while (done && moved)
+        done = import_rows(source, select_batch, 1, target, import, &moved);
+    return done;
 }
 
 /* Another database, at another moment than now: read as it is at this one, times without zone as UTC. */

@@ -23,6 +23,7 @@
 #include "deadline.h"
 #include "http.h"
 #include "import.h"
+#include "openapi.h"
 
 /* How long requests under way may take to end, in milliseconds. */
 #define STOP_GRACE 20000
@@ -105,6 +106,10 @@ serve(const struct config *config)
     sigset_t waited;
     int signal_number;
 
+    if (!openapi_build()) {
+        fprintf(stderr, "auth-service: cannot start: out of memory\n");
+        return 1;
+    }
     if (!try_address(config))
         return 1;
     raise_descriptor_limit(config);
@@ -128,12 +133,29 @@ serve(const struct config *config)
     return 0;
 }
 
+/* Print the document that /openapi.json answers. */
+static int
+print_openapi(void)
+{
+    const struct buffer *document = openapi_build() ? openapi_document() : NULL;
+
+    if (document == NULL ||
+        fwrite(document->data, 1, document->length, stdout) != document->length ||
+        fflush(stdout) != 0) {
+        fprintf(stderr, "auth-service: cannot write the document\n");
+        return 1;
+    }
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
     static struct config config; /* for good: what it points to lives as long */
 
     config_read(&config, argc, argv);
+    if (strcmp(config.command, "openapi") == 0)
+        return print_openapi();
     if (!db_check_url(&config))
         return 2;
     if (strcmp(config.command, "serve") == 0)

@@ -4,10 +4,37 @@
  */
 #include <string.h>
 
+#include "parameters.h"
 #include "problem.h"
+#include "router.h"
+
+/* Add "body","field", or where else the field is given; no field: the whole body, or query. */
+static void
+add_location(struct buffer *json, const struct route *route, const char *name, size_t length)
+{
+    static const char *const places[] = {"body", "path", "query", "header"};
+    enum field_place place = route->body != ROUTE_NO_BODY ? IN_BODY : IN_QUERY;
+    int i;
+
+    for (i = 0; i < ROUTE_FIELDS_MAX && route->fields[i].specification != NULL; i++)
+        if (length > 0 && field_is_named(&route->fields[i], name, length)) {
+            place = route->fields[i].place;
+            break;
+        }
+    buffer_format(json, "\"%s\"", places[place]);
+    if (length == 0)
+        return;
+    buffer_text(json, ",");
+    if (place == IN_HEADER) {
+        buffer_text(json, "\"");
+        header_name(json, name, length);
+        buffer_text(json, "\"");
+    } else
+        buffer_json_string(json, name, length);
+}
 
 static void
-add_problem(struct buffer *json, const char *line, size_t length)
+add_problem(struct buffer *json, const struct route *route, const char *line, size_t length)
 {
     const char *end = line + length;
     const char *colon = memchr(line, ':', length);
@@ -17,11 +44,8 @@ add_problem(struct buffer *json, const char *line, size_t length)
     if (length > 0 && end[-1] == ']')
         while (type > message && *type != '[')
             type--;
-    buffer_text(json, "{\"loc\":[\"body\"");
-    if (colon != NULL && colon > line) {
-        buffer_text(json, ",");
-        buffer_json_string(json, line, (size_t)(colon - line));
-    }
+    buffer_text(json, "{\"loc\":[");
+    add_location(json, route, line, colon != NULL ? (size_t)(colon - line) : 0);
     buffer_text(json, "],\"msg\":");
     if (type > message && type < end) {
         buffer_json_string(json, message, (size_t)(type - 1 - message));
@@ -35,7 +59,7 @@ add_problem(struct buffer *json, const char *line, size_t length)
 }
 
 void
-problem_list(struct buffer *json, const char *detail)
+problem_list(struct buffer *json, const struct route *route, const char *detail)
 {
     const char *separator = "";
 
@@ -44,7 +68,7 @@ problem_list(struct buffer *json, const char *detail)
         size_t length = strcspn(detail, "\n");
 
         buffer_text(json, separator);
-        add_problem(json, detail, length);
+        add_problem(json, route, detail, length);
         separator = ",";
         detail += length + (detail[length] == '\n');
     }

@@ -6,11 +6,12 @@
 #define SHIM_PROBLEM_H
 
 #include "buffer.h"
+#include "routes.h"
 
 /*
  * Add {"detail":[{"loc":["body","field"],"msg":"message","type":"type"},...]} for the lines of an
- * error's DETAIL, each "field: message [type]".
+ * error's DETAIL, each "field: message [type]"; the route tells where the field was given.
  */
-void problem_list(struct buffer *json, const char *detail);
+void problem_list(struct buffer *json, const struct route *route, const char *detail);
 
 #endif

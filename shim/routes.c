@@ -2,158 +2,340 @@
  *
  * routes.c: THE TABLE.  A new endpoint is one row here, and its SQL function.
  *
- * PostgreSQL parses the body ($1) and builds the answer; the shim looks into neither.  _arguments
- * takes named members out of a JSON object and raises for what is missing or of another type.
+ * PostgreSQL parses the body and builds the answer; the shim looks into neither.  auth._arguments
+ * takes the fields' values out of a JSON object, and raises for what is missing or of another type:
+ * a statement's $1 and $2 are the body and the specifications of its fields; the next two, or $1 and
+ * $2 where there is no body, are the same for path, query and header; and after those come user
+ * agent and address, for a login.
  */
-#include <stdio.h>
-#include <string.h>
-
+#include "openapi.h"
 #include "routes.h"
+#include "statements.h"
 
 #define MESSAGE(text) "SELECT '{\"message\":\"" text "\"}'"
 
 /* The token pair that these functions answer. */
 #define TOKENS(from) "SELECT pg_catalog.to_json(t) FROM " from " t WHERE t.access_token IS NOT NULL"
 
-#define LOGIN(user)                                                                                \
-    TOKENS("auth._arguments($1, '" user "!', 'password!') a,"                                      \
-           " auth.login(a[1], a[2], $2, $3::pg_catalog.inet)")
+#define LOGIN TOKENS(ARGUMENTS(1, 2) " a, auth.login(a[1], a[2], $3, $4::pg_catalog.inet)")
+
+/* An admin's deed on the user in the path; no row where there is no such user. */
+#define USER_ID "p[1]::pg_catalog.int8"
+#define DEED(function, done)                                                                       \
+    "SELECT pg_catalog.json_build_object('message', pg_catalog.format('User %s has been " done     \
+    ".', p[1])) FROM " ARGUMENTS(1, 2) " p WHERE auth." function "(" USER_ID ")"
+
+/* Fields that more than one route takes. */
+#define EMAIL    "\"format\":\"email\""
+#define PASSWORD "\"format\":\"password\""
+#define FIELD_USER_ID                                                                              \
+    {                                                                                              \
+        "user_id:integer!", IN_PATH, "The user's id", NULL                                         \
+    }
+#define FIELD_NAME(name)                                                                           \
+    {                                                                                              \
+        name, IN_BODY, "1 to 255 characters", "\"maxLength\":255"                                  \
+    }
+#define FIELD_PASSWORD(name)                                                                       \
+    {                                                                                              \
+        name, IN_BODY, "At most 72 bytes in UTF-8; what it must contain is a setting", PASSWORD    \
+    }
+#define FIELD_AMOUNT                                                                               \
+    {                                                                                              \
+        "amount:integer!", IN_BODY,                                                                \
+            "What to add to the balance, in minor units; negative: to take", NULL                  \
+    }
+#define FIELD_KEY                                                                                  \
+    {                                                                                              \
+        "idempotency_key", IN_HEADER,                                                              \
+            "Requests with the same key change the balance once, and get the same answer", NULL    \
+    }
+#define FIELD_LIMIT                                                                                \
+    {                                                                                              \
+        "limit:integer", IN_QUERY, "How many, at most",                                            \
+            "\"minimum\":1,\"maximum\":1000,\"default\":100"                                       \
+    }
+#define FIELD_CURSOR                                                                               \
+    {                                                                                              \
+        "cursor", IN_QUERY, "The next_cursor of the page before", NULL                             \
+    }
+
+#define ROUTE_LIST_USERS(its_path)                                                                 \
+    {                                                                                              \
+        .method = "GET", .path = its_path, .summary = "All users that are not deleted",            \
+        .description =                                                                             \
+            "Filters are combined. users is an object in the order asked for; JavaScript "         \
+            "sorts the members of such an object itself, so order has the ids in order.",          \
+        .access = ROUTE_ADMIN,                                                                     \
+        .fields = {{"id:integer", IN_QUERY, "The user with this id", NULL},                        \
+                   {"email", IN_QUERY, "Part of the e-mail address, in any case", NULL},           \
+                   {"first_name", IN_QUERY, "Part of the first name, in any case", NULL},          \
+                   {"last_name", IN_QUERY, "Part of the last name, in any case", NULL},            \
+                   {"role(user,admin)", IN_QUERY, "Users of this role", NULL},                     \
+                   {"is_blocked:boolean", IN_QUERY, "Blocked users, or the others", NULL},         \
+                   {"sort_by(id,balance,last_activity_at)", IN_QUERY, "What to sort by",           \
+                    "\"default\":\"id\""},                                                         \
+                   {"sort_order(asc,desc)", IN_QUERY, "Ascending or descending",                   \
+                    "\"default\":\"asc\""},                                                        \
+                   FIELD_LIMIT,                                                                    \
+                   FIELD_CURSOR},                                                                  \
+        .sql = statement_list_users, .answer = "UserList"                                          \
+    }
 
 const struct route routes[] = {
     {.method = "POST",
      .path = "/auth/register",
+     .summary = "Make an account",
      .body = ROUTE_JSON,
+     .fields = {{"email!", IN_BODY, "The e-mail address", EMAIL},
+                FIELD_PASSWORD("password!"),
+                FIELD_NAME("first_name"),
+                FIELD_NAME("last_name")},
      .hashes = true,
      .sql = "SELECT pg_catalog.to_json(r) FROM (SELECT a[1] AS email,"
-            " auth.register(a[1], a[2], a[3], a[4]) AS id"
-            " FROM auth._arguments($1, 'email!', 'password!', 'first_name', 'last_name') a) r",
-     .parameters = {PARAMETER_BODY}},
+            " auth.register(a[1], a[2], a[3], a[4]) AS id FROM " ARGUMENTS(1, 2) " a) r",
+     .answer = "Registered",
+     .errors = {"U400A"}},
 
     {.method = "POST",
      .path = "/auth/login",
+     .summary = "Log in",
+     .description = "Takes the password form of OAuth 2, or JSON with email or username.",
      .body = ROUTE_FORM,
+     .fields = {{"username!", IN_BODY, "The e-mail address", NULL},
+                {"password!", IN_BODY, "The password", PASSWORD}},
+     .is_login = true,
      .hashes = true,
-     .sql = LOGIN("username"),
-     .parameters = {PARAMETER_BODY, PARAMETER_USER_AGENT, PARAMETER_ADDRESS},
-     .null = {401, "Invalid credentials", "U401C"}},
+     .sql = LOGIN,
+     .null = "U401C",
+     .answer = "TokenPair",
+     .errors = {"U403A"}},
 
     {.method = "POST",
      .path = "/auth/login",
      .body = ROUTE_JSON,
+     .fields = {{"email|username!", IN_BODY, "The e-mail address", NULL},
+                {"password!", IN_BODY, "The password", PASSWORD}},
+     .is_login = true,
      .hashes = true,
-     .sql = LOGIN("email|username"),
-     .parameters = {PARAMETER_BODY, PARAMETER_USER_AGENT, PARAMETER_ADDRESS},
-     .null = {401, "Invalid credentials", "U401C"}},
+     .sql = LOGIN,
+     .null = "U401C"},
 
     {.method = "POST",
      .path = "/auth/refresh",
+     .summary = "A new token pair for a refresh token",
+     .description = "The refresh token answered takes the place of the one given.",
      .body = ROUTE_JSON,
-     .sql = TOKENS("auth._arguments($1, 'refresh_token!') a, auth.refresh(a[1])"),
-     .parameters = {PARAMETER_BODY},
-     .null = {401, "Refresh token is invalid or expired", "U401D"}},
+     .fields = {{"refresh_token!", IN_BODY, "The refresh token", NULL}},
+     .sql = TOKENS(ARGUMENTS(1, 2) " a, auth.refresh(a[1])"),
+     .null = "U401D",
+     .answer = "TokenPair"},
 
     {.method = "POST",
      .path = "/auth/logout",
+     .summary = "End this session",
      .access = ROUTE_BEARER,
-     .sql = MESSAGE("Logged out") " FROM auth.logout()"},
+     .sql = MESSAGE("Logged out") " FROM auth.logout()",
+     .answer = "Message"},
 
     {.method = "POST",
      .path = "/auth/logout-all",
+     .summary = "End all of the user's sessions",
      .access = ROUTE_BEARER,
-     .sql = MESSAGE("Logged out") " FROM auth.logout_all()"},
+     .sql = MESSAGE("Logged out") " FROM auth.logout_all()",
+     .answer = "Message"},
 
     {.method = "POST",
      .path = "/auth/change-password",
+     .summary = "Change the password",
+     .description = "Ends all of the user's sessions.",
      .body = ROUTE_JSON,
+     .fields = {{"email!", IN_BODY, "The e-mail address", NULL},
+                {"old_password!", IN_BODY, "The password so far", PASSWORD},
+                FIELD_PASSWORD("new_password!")},
      .hashes = true,
-     .sql = MESSAGE("Password updated successfully") " FROM auth._arguments($1, 'email!',"
-                                                     " 'old_password!', 'new_password!') a WHERE "
-                                                     "auth.change_password(a[1], a[2], a[3])",
-     .parameters = {PARAMETER_BODY},
-     .null = {401, "Old password is incorrect", "U401E"}},
+     .sql = MESSAGE("Password updated successfully") " FROM " ARGUMENTS(
+         1, 2) " a"
+               " WHERE auth.change_password(a[1], a[2], a[3])",
+     .null = "U401E",
+     .answer = "Message"},
 
     {.method = "GET",
      .path = "/auth/me",
+     .summary = "Who is asking",
      .access = ROUTE_BEARER,
-     .sql = "SELECT pg_catalog.to_json(r) FROM (SELECT auth.uid()::pg_catalog.text AS user_id) r"},
+     .sql = "SELECT pg_catalog.to_json(r) FROM (SELECT auth.uid()::pg_catalog.text AS user_id) r",
+     .answer = "Identity"},
 
     {.method = "GET",
      .path = "/users/me",
+     .summary = "The user's profile",
      .access = ROUTE_BEARER,
-     .sql = "SELECT pg_catalog.to_json(p) FROM auth.me() p"},
+     .sql = "SELECT pg_catalog.to_json(p) FROM auth.me() p",
+     .answer = "Profile"},
+
+    {.method = "DELETE",
+     .path = "/users/me",
+     .summary = "Delete the user's own account",
+     .description = "Ends all of the user's sessions; the e-mail address can register again.",
+     .access = ROUTE_BEARER,
+     .sql = MESSAGE("Account successfully deleted") " FROM auth.delete_me()",
+     .answer = "Message",
+     .errors = {"U403C"}},
 
     {.method = "GET",
      .path = "/users/profile",
+     .summary = "The user's profile, once it has both names",
      .access = ROUTE_BEARER,
      .sql = "SELECT pg_catalog.to_json(p) FROM auth.me() p"
             " WHERE p.first_name IS NOT NULL AND p.last_name IS NOT NULL",
-     .null = {403, "Profile incomplete", "U403D"}},
+     .null = "U403D",
+     .answer = "Profile"},
 
     {.method = "PUT",
      .path = "/users/profile",
+     .summary = "Set the user's names",
      .access = ROUTE_BEARER,
      .body = ROUTE_JSON,
-     .sql = "SELECT pg_catalog.to_json(p) FROM auth._arguments($1, 'first_name', 'last_name') a,"
-            " auth.update_profile(a[1], a[2]) p",
-     .parameters = {PARAMETER_BODY}},
+     .fields = {FIELD_NAME("first_name"), FIELD_NAME("last_name")},
+     .sql =
+         "SELECT pg_catalog.to_json(p) FROM " ARGUMENTS(1, 2) " a,"
+                                                              " auth.update_profile(a[1], a[2]) p",
+     .answer = "Profile",
+     .errors = {"U400B"}},
 
-    {.method = "GET", .path = "/", .constant = "{\"message\":\"auth_service is running\"}"},
+    {.method = "GET",
+     .path = "/users/balance",
+     .summary = "The user's balance",
+     .access = ROUTE_BEARER,
+     .sql = "SELECT pg_catalog.json_build_object('balance', auth.balance())",
+     .answer = "Balance"},
 
-    {.method = "GET", .path = "/health/live", .constant = "{\"status\":\"live\"}"},
+    {.method = "PUT",
+     .path = "/users/balance",
+     .summary = "Add to the user's balance",
+     .access = ROUTE_BEARER,
+     .body = ROUTE_JSON,
+     .fields = {FIELD_AMOUNT, FIELD_KEY},
+     .sql = "SELECT pg_catalog.json_build_object('new_balance',"
+            " auth.change_balance(a[1]::pg_catalog.int8, p[1]))"
+            " FROM " ARGUMENTS(1, 2) " a, " ARGUMENTS(3, 4) " p",
+     .answer = "NewBalance",
+     .errors = {"U400C", "U403B", "U409A"}},
+
+    ROUTE_LIST_USERS("/users/"),
+    ROUTE_LIST_USERS("/users"),
+
+    {.method = "GET",
+     .path = "/users/deleted",
+     .summary = "Deleted users, the last deleted first",
+     .access = ROUTE_ADMIN,
+     .fields = {FIELD_LIMIT, FIELD_CURSOR},
+     .sql = statement_deleted_users,
+     .answer = "DeletedUserList"},
+
+    {.method = "POST",
+     .path = "/admin/block/{user_id}",
+     .summary = "Block a user",
+     .description = "Ends all of the user's sessions.",
+     .access = ROUTE_ADMIN,
+     .fields = {FIELD_USER_ID},
+     .sql = DEED("block_user", "blocked"),
+     .null = "U404B",
+     .answer = "Message"},
+
+    {.method = "POST",
+     .path = "/admin/unblock/{user_id}",
+     .summary = "Unblock a user",
+     .access = ROUTE_ADMIN,
+     .fields = {FIELD_USER_ID},
+     .sql = DEED("unblock_user", "unblocked"),
+     .null = "U404B",
+     .answer = "Message"},
+
+    {.method = "POST",
+     .path = "/admin/restore/{user_id}",
+     .summary = "Restore a deleted user",
+     .access = ROUTE_ADMIN,
+     .fields = {FIELD_USER_ID},
+     .sql = DEED("restore_user", "restored"),
+     .null = "U404B",
+     .answer = "Message",
+     .errors = {"U400A"}},
+
+    {.method = "PUT",
+     .path = "/admin/users/{user_id}/role",
+     .summary = "Make a user an admin, or an admin a user",
+     .access = ROUTE_ADMIN,
+     .body = ROUTE_JSON,
+     .fields = {{"role(user,admin)!", IN_BODY, "The new role", NULL}, FIELD_USER_ID},
+     .sql = "SELECT pg_catalog.json_build_object('message', pg_catalog.format("
+            "'User %s is now %s.', p[1], a[1])) FROM " ARGUMENTS(1, 2) " a, " ARGUMENTS(
+                3, 4) " p"
+                      " WHERE auth.set_role(" USER_ID ", a[1]::auth.user_role)",
+     .null = "U404B",
+     .answer = "Message"},
+
+    {.method = "PUT",
+     .path = "/admin/users/{user_id}/balance",
+     .summary = "Add to a user's balance",
+     .access = ROUTE_ADMIN,
+     .body = ROUTE_JSON,
+     .fields = {FIELD_AMOUNT, FIELD_USER_ID, FIELD_KEY},
+     .sql = "SELECT pg_catalog.json_build_object('new_balance',"
+            " auth.admin_change_balance(" USER_ID ", a[1]::pg_catalog.int8, p[2]))"
+            " FROM " ARGUMENTS(1, 2) " a, " ARGUMENTS(3, 4) " p",
+     .answer = "NewBalance",
+     .errors = {"U400C", "U404B", "U409A", "U403B"}},
+
+    {.method = "GET",
+     .path = "/admin/audit",
+     .summary = "Who did what to whom from where, the last first",
+     .access = ROUTE_ADMIN,
+     .fields = {{"user_id:integer", IN_QUERY, "What was done to this user", NULL},
+                {"actor_id:integer", IN_QUERY, "What this user did", NULL},
+                {"action", IN_QUERY, "What was done", NULL},
+                FIELD_LIMIT,
+                FIELD_CURSOR},
+     .sql = statement_audit,
+     .answer = "AuditLog"},
+
+    {.method = "GET",
+     .path = "/admin/check",
+     .summary = "Whether the user is an admin",
+     .access = ROUTE_ADMIN,
+     .sql = "SELECT pg_catalog.json_build_object('message',"
+            " pg_catalog.format('Welcome, admin %s!', p.email)) FROM auth.me() p",
+     .answer = "Message"},
+
+    {.method = "GET",
+     .path = "/",
+     .summary = "Whether the service is running",
+     .constant = "{\"message\":\"auth_service is running\"}",
+     .answer = "Message"},
+
+    {.method = "GET",
+     .path = "/openapi.json",
+     .summary = "This document",
+     .document = openapi_document,
+     .answer = "Document"},
+
+    {.method = "GET",
+     .path = "/health/live",
+     .summary = "Whether the process answers",
+     .constant = "{\"status\":\"live\"}",
+     .answer = "Health"},
 
     {.method = "GET",
      .path = "/health/ready",
+     .summary = "Whether the database can answer",
      .is_health = true,
      /* Calls the extension, so that "ready" means that it is there. */
-     .sql = "SELECT '{\"status\":\"ready\"}' WHERE auth.uid() IS NULL"},
+     .sql = "SELECT '{\"status\":\"ready\"}' WHERE auth.uid() IS NULL",
+     .answer = "Health"},
 };
 
 const size_t route_count = sizeof(routes) / sizeof(routes[0]);
 
-_Static_assert(sizeof(routes) / sizeof(routes[0]) < DB_STATEMENTS_MAX, "more routes than ids");
-
-static bool
-fits_method(const struct route *route, const char *method)
-{
-    return strcmp(route->method, method) == 0 ||
-           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
-}
-
-/* Add a method to the list of Allow, once; HEAD comes with GET. */
-static void
-add_method(char *allow, size_t size, const char *method)
-{
-    size_t length = strlen(allow);
-
-    if (strstr(allow, method) == NULL)
-        snprintf(allow + length, size - length, "%s%s%s", length > 0 ? ", " : "", method,
-                 strcmp(method, "GET") == 0 ? ", HEAD" : "");
-}
-
-const struct route *
-route_find(const char *method, const char *path, char *allow, size_t allow_size)
-{
-    size_t i;
-
-    allow[0] = '\0';
-    for (i = 0; i < route_count; i++) {
-        if (strcmp(routes[i].path, path) != 0)
-            continue;
-        if (fits_method(&routes[i], method))
-            return &routes[i];
-        add_method(allow, allow_size, routes[i].method);
-    }
-    return NULL;
-}
-
-const struct route *
-route_for_body(const struct route *route, enum route_body body)
-{
-    size_t i;
-
-    for (i = 0; i < route_count; i++)
-        if (routes[i].body == body && strcmp(routes[i].path, route->path) == 0 &&
-            strcmp(routes[i].method, route->method) == 0)
-            return &routes[i];
-    return NULL;
-}
+_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 1 < DB_STATEMENTS_MAX,
+               "more routes than ids");

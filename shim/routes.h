@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * routes.h: the table of routes.
+ * routes.h: the table of routes, of which requests and the OpenAPI document are made.
  */
 #ifndef SHIM_ROUTES_H
 #define SHIM_ROUTES_H
@@ -8,43 +8,45 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "buffer.h"
 #include "db.h"
 
-enum route_access { ROUTE_ANYONE, ROUTE_BEARER };
-enum route_body { ROUTE_NO_BODY, ROUTE_JSON, ROUTE_FORM };
+#define ROUTE_FIELDS_MAX 10
+#define ROUTE_ERRORS_MAX 4
 
-/* What goes into a statement's parameters, in order; the first 0 ends the list. */
-enum route_parameter { PARAMETER_BODY = 1, PARAMETER_USER_AGENT, PARAMETER_ADDRESS };
+enum route_access { ROUTE_ANYONE, ROUTE_BEARER, ROUTE_ADMIN };
+enum route_body { ROUTE_NO_BODY, ROUTE_JSON, ROUTE_FORM };
+enum field_place { IN_BODY, IN_PATH, IN_QUERY, IN_HEADER };
+
+/* A value that a route takes. */
+struct field {
+    const char *specification; /* as auth._arguments takes it; NULL: no field */
+    enum field_place place;
+    const char *description;
+    const char *keywords; /* more of its JSON Schema, or NULL */
+};
 
 struct route {
     const char *method;
-    const char *path;
+    const char *path; /* a segment "{name}" is the field of that name in the path */
+    const char *summary;
+    const char *description; /* more than the summary tells, or NULL */
     enum route_access access;
     enum route_body body;
-    bool hashes;          /* computes a password's hash */
-    bool is_health;       /* any failure is a 503 */
-    const char *constant; /* the whole answer, where no database is needed */
-    const char *sql;      /* one row, one column: the answer's JSON */
-    enum route_parameter parameters[DB_PARAMETERS_MAX];
-    struct {
-        int status;
-        const char *detail;
-        const char *code;
-    } null; /* the answer where there is no row, or NULL */
+    struct field fields[ROUTE_FIELDS_MAX];
+    bool is_login;                          /* the statement takes user agent and address too */
+    bool hashes;                            /* computes a password's hash */
+    bool is_health;                         /* any failure is a 503 */
+    const char *constant;                   /* the whole answer, where no database is needed */
+    const struct buffer *(*document)(void); /* the same, where it was put together */
+    const char *sql;                        /* one row, one column: the answer's JSON */
+    const char *null;                       /* the code answered where there is no row, or NULL */
+    const char *answer;                     /* the schema of a 200's body */
+    const char *errors[ROUTE_ERRORS_MAX];   /* codes that others of its kind do not answer with */
 };
 
-/* The routes; their number n is their statement's id, from 1. */
+/* The routes; a second row of the same method and path takes another kind of body. */
 extern const struct route routes[];
 extern const size_t route_count;
-
-/*
- * The route for this request; NULL, and allow filled with the methods that there are, or left
- * empty where the path is unknown.  HEAD finds GET's.
- */
-const struct route *route_find(const char *method, const char *path, char *allow,
-                               size_t allow_size);
-
-/* The same route for another kind of body; NULL where there is none. */
-const struct route *route_for_body(const struct route *route, enum route_body body);
 
 #endif

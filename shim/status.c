@@ -52,6 +52,39 @@ status_of_sqlstate(const char *sqlstate)
     return 500;
 }
 
+/* For what the shim itself answers, and for the OpenAPI document; the extension has the others. */
+static const struct {
+    const char *code;
+    const char *message;
+} messages[] = {
+    {"U400A", "A user with this email already exists"},
+    {"U400B", "Unable to update profile"},
+    {"U400C", "Unable to update balance"},
+    {"U401A", "Not authenticated"},
+    {"U401B", "Could not validate credentials"},
+    {"U401C", "Invalid credentials"},
+    {"U401D", "Refresh token is invalid or expired"},
+    {"U401E", "Old password is incorrect"},
+    {"U403A", "Your account is blocked."},
+    {"U403B", "Admin users cannot have an active balance"},
+    {"U403C", "Admin cannot delete their own account."},
+    {"U403D", "Profile incomplete"},
+    {"U404A", "Not found"},
+    {"U404B", "User not found"},
+    {"U409A", "Idempotency key was used with another amount"},
+};
+
+const char *
+status_message(const char *code)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+        if (strcmp(messages[i].code, code) == 0)
+            return messages[i].message;
+    return NULL;
+}
+
 static const struct {
     int status;
     const char *text;

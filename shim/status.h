@@ -13,6 +13,9 @@ int status_of_sqlstate(const char *sqlstate);
 /* Whether this is an error of the extension's, whose message is meant for clients. */
 bool status_is_ours(const char *sqlstate);
 
+/* The message of a code of ours, as clients get it; NULL where it is none of these. */
+const char *status_message(const char *code);
+
 /* "OK", "Not Found", ... (RFC 9110, 15). */
 const char *status_text(int status);
 

@@ -11,6 +11,7 @@ use HTTP::Tiny;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
+use OpenAPI;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -130,8 +131,15 @@ sub DESTROY
     }
 }
 
+# The document that all answers are held against.
+sub openapi
+{
+    my ($self) = @_;
+    return $self->{openapi} //= OpenAPI->new(scalar qx("$ENV{AUTH_SERVICE}" openapi));
+}
+
 # A request: {status, headers, content, json}.  Options: token, json (a Perl value), form, body, type,
-# headers.
+# headers.  Dies where the answer is not as the OpenAPI document has it.
 sub request
 {
     my ($self, $method, $path, %options) = @_;
@@ -152,6 +160,11 @@ sub request
     $headers{Authorization} = "Bearer $options{token}" if defined $options{token};
     my $answer = $self->{http}->request($method, "http://127.0.0.1:$self->{port}$path",
         { headers => \%headers, defined $body ? (content => $body) : () });
+    if ($answer->{status} != 599) # HTTP::Tiny's own: there was no answer
+    {
+        my @problems = $self->openapi->problems($method, $path, $answer);
+        die join("\n    ", "$method $path: $answer->{status} $answer->{content}", @problems) . "\n" if @problems;
+    }
     $answer->{json} = eval { JSON::PP->new->utf8->decode($answer->{content}) };
     return $answer;
 }
@@ -188,6 +201,8 @@ sub raw
         if (!$got) { $closed = 1; last; }
         $all .= $chunk;
     }
+    my @problems = $bytes =~ /^HEAD / ? () : $self->openapi->raw_problems($all);
+    die join("\n    ", $all, @problems) . "\n" if @problems;
     return ($all, $closed);
 }
 

@@ -62,6 +62,14 @@ foreach my $path ('/auth/register', '/auth/login', '/auth/refresh', '/auth/chang
     is($s->request('POST', $path, body => '{', type => 'application/json')->{status}, 422, "$path: malformed JSON");
     is($s->request('POST', $path, json => {})->{status}, 422, "$path: nothing given");
 }
+foreach my $path ('/users/profile', '/users/balance')
+{
+    is($s->request('PUT', $path, token => $token, body => '{', type => 'application/json')->{status}, 422, "$path: malformed JSON");
+    is($s->request('PUT', $path, token => $token, body => "{\"amount\":1}\0", type => 'application/json')->{status}, 422, "$path: a NUL");
+    is($s->request('PUT', $path, body => "{\"amount\":1}\0", type => 'application/json')->{status}, 401, "$path: who asks comes first");
+    is($s->request('PUT', $path, token => 'x', body => '{', type => 'application/json')->{status}, 401, "$path: also before the body");
+    is($s->request('PUT', $path, token => $token, form => [ amount => 1 ])->{status}, 415, "$path: a form");
+}
 is($s->request('PUT', '/users/profile', token => $token, json => { first_name => 5, last_name => 'x' })->{status}, 422, 'PUT profile: a number');
 
 # Forms.
@@ -105,11 +113,15 @@ foreach (
     is($answer->{headers}{'www-authenticate'}, $status == 200 ? undef : $code eq 'U401A' ? 'Bearer' : 'Bearer error="invalid_token"', "$what: WWW-Authenticate");
 }
 is($s->request('GET', "/auth/me?access_token=$token")->{status}, 401, 'a token in the query is none');
+is($s->request('GET', "/users/me?$_", token => $token)->{status}, 200, 'a query that nobody asked for: ' . substr($_, 0, 20))
+  foreach '', '?', '&', '=', '%', '%00', 'id=%ff', 'x' x 8000;
 
 # Methods and paths.
 my %methods = ('/auth/register' => 'POST', '/auth/login' => 'POST', '/auth/refresh' => 'POST', '/auth/logout' => 'POST', '/auth/logout-all' => 'POST',
-    '/auth/change-password' => 'POST', '/auth/me' => 'GET, HEAD', '/users/me' => 'GET, HEAD', '/users/profile' => 'GET, HEAD, PUT', '/' => 'GET, HEAD',
-    '/health/live' => 'GET, HEAD', '/health/ready' => 'GET, HEAD');
+    '/auth/change-password' => 'POST', '/auth/me' => 'GET, HEAD', '/users/me' => 'GET, HEAD, DELETE', '/users/profile' => 'GET, HEAD, PUT', '/' => 'GET, HEAD',
+    '/health/live' => 'GET, HEAD', '/health/ready' => 'GET, HEAD', '/openapi.json' => 'GET, HEAD', '/users/balance' => 'GET, HEAD, PUT',
+    '/users' => 'GET, HEAD', '/users/' => 'GET, HEAD', '/users/deleted' => 'GET, HEAD', '/admin/block/5' => 'POST', '/admin/unblock/%35' => 'POST',
+    '/admin/restore/x' => 'POST', '/admin/users/5/role' => 'PUT', '/admin/users/5/balance' => 'PUT', '/admin/audit' => 'GET, HEAD', '/admin/check' => 'GET, HEAD');
 foreach my $path (sort keys %methods)
 {
     foreach my $method (qw(GET HEAD POST PUT PATCH DELETE OPTIONS))
@@ -121,7 +133,8 @@ foreach my $path (sort keys %methods)
     }
 }
 foreach ('/auth', '/auth/', '/auth/me/', '/auth/me/x', '//auth/me', '/./auth/me', '/auth/../auth/me', '/auth%2fme', '/AUTH/ME', '/auth/me;v=1',
-    '/auth/me%00', '/auth/me.css', '/index.html', '/.htpasswd', '/../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/' . 'x' x 8000)
+    '/auth/me%00', '/auth/me.css', '/users//', '/users/5', '/users/me/', '/admin', '/admin/', '/admin/block', '/admin/block/', '/admin/block//', '/admin/block/5/',
+    '/admin/block/5/x', '/admin/users//role', '/admin/users/5/', '/admin/users/5/roles', '/admin/users/5/6/role', '/admin/users/{user_id}', '/admin/blocks/5', '/openapi.json/', '/index.html', '/.htpasswd', '/../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/' . 'x' x 8000)
 {
     my $answer = $s->request('GET', $_, token => $token);
     is($answer->{status}, 404, 'GET ' . substr($_, 0, 40) . ': 404');

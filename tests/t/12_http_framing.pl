@@ -45,6 +45,7 @@ foreach (
     [ 'a Host with a blank', "POST /auth/logout HTTP/1.1\r\nHost: a b\r\n\r\n" ],
     [ 'a Host with a comma', "POST /auth/logout HTTP/1.1\r\nHost: a,b\r\n\r\n" ],
     [ 'two Authorizations', "${post}Authorization: Bearer x\r\nAuthorization: Bearer y\r\n\r\n" ],
+    [ 'two Idempotency-Keys', "${post}Idempotency-Key: x\r\nIdempotency-Key: x\r\n\r\n" ],
     [ 'two blanks behind the method', "POST  /auth/logout HTTP/1.1\r\nHost: x\r\n\r\n" ],
     [ 'a NUL', "${post}A: b\0c\r\n\r\n" ],
     [ 'a control character', "${post}A: b\x01c\r\n\r\n" ],

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * openapi_responses.c: what operations answer.  Which errors an operation can answer with follows
+ * from what kind of route it is, and from the codes in its row; the examples of an error are all the
+ * bodies with a code of ours that it can have.
+ */
+#include <string.h>
+
+#include "openapi_parts.h"
+#include "status.h"
+
+#define CODES_MAX (ROUTE_ERRORS_MAX + 3)
+
+/* The errors; codes are those that every route of the kind answers with. */
+static const struct {
+    int status;
+    const char *description;
+    const char *codes[2];
+} errors[] = {
+    {400, "The request is malformed, or has a value that the database cannot hold", {NULL}},
+    {401, "The access token is missing, invalid or expired", {"U401A", "U401B"}},
+    {403, "The account is blocked", {"U403A"}},
+    {404, "The user is no admin", {"U404A"}},
+    {408, "The request did not come in time", {NULL}},
+    {409, "Something else was changed at the same time", {NULL}},
+    {413, "The body is too large", {NULL}},
+    {415, "The body is of a media type that is not taken here", {NULL}},
+    {417, "The request expects what is not offered", {NULL}},
+    {422, "A value is missing or wrong", {NULL}},
+    {431, "The request's head is too large", {NULL}},
+    {500, "The service failed; its log tells more under the request id", {NULL}},
+    {503,
+     "The service is overloaded or stopping, or the database cannot answer: try again",
+     {NULL}},
+    {504,
+     "The database did not answer in time; whether the request was carried out is unknown",
+     {NULL}},
+};
+
+#define ERROR_COUNT (sizeof(errors) / sizeof(errors[0]))
+
+/* Whether routes of this kind answer with the status. */
+static bool
+is_of_kind(const struct route *route, int status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return route->access != ROUTE_ANYONE;
+    case 404:
+        return route->access == ROUTE_ADMIN;
+    case 409:
+        return false;
+    case 415:
+        return route->body != ROUTE_NO_BODY;
+    case 422:
+        return route->fields[0].specification != NULL;
+    case 500:
+    case 504:
+        return route->sql != NULL && !route->is_health;
+    default:
+        return true; /* of the server itself, so of every request */
+    }
+}
+
+/* Collect the codes of ours that the route answers this error with; how many of them its row names. */
+static int
+collect_codes(const struct route *route, size_t error, const char **codes)
+{
+    const char *const *kind = errors[error].codes;
+    int count = 0;
+    int from_row = 0;
+    int i;
+
+    if (is_of_kind(route, errors[error].status))
+        for (i = 0; i < 2 && kind[i] != NULL; i++)
+            codes[count++] = kind[i];
+    for (i = -1; i < ROUTE_ERRORS_MAX; i++) {
+        const char *code = i < 0 ? route->null : route->errors[i];
+
+        if (code != NULL && status_of_sqlstate(code) == errors[error].status) {
+            codes[count++] = code;
+            from_row++;
+        }
+    }
+    codes[count] = NULL;
+    return from_row;
+}
+
+/* Add a component's name: the status's text without blanks. */
+static void
+add_name(struct buffer *json, int status)
+{
+    const char *c;
+
+    for (c = status_text(status); *c != '\0'; c++)
+        if (*c != ' ')
+            buffer_add(json, c, 1);
+}
+
+static void
+add_headers(struct buffer *json, int status)
+{
+    buffer_text(json,
+                ",\"headers\":{\"X-Request-ID\":{\"$ref\":\"#/components/headers/RequestId\"}");
+    if (status == 401)
+        buffer_text(json, ",\"WWW-Authenticate\":{\"$ref\":\"#/components/headers/Authenticate\"}");
+    if (status == 503)
+        buffer_text(json, ",\"Retry-After\":{\"$ref\":\"#/components/headers/RetryAfter\"}");
+    buffer_text(json, "}");
+}
+
+static void
+add_examples(struct buffer *json, const char *const *codes)
+{
+    const char *separator = ",\"examples\":{";
+
+    if (*codes == NULL)
+        return;
+    for (; *codes != NULL; codes++) {
+        buffer_format(json, "%s\"%s\":{\"value\":{\"detail\":", separator, *codes);
+        openapi_add_string(json, status_message(*codes));
+        buffer_format(json, ",\"code\":\"%s\"}}", *codes);
+        separator = ",";
+    }
+    buffer_text(json, "}");
+}
+
+/* Add an error's response; own: its description is that of its codes, not that of the kind. */
+static void
+add_error(struct buffer *json, size_t error, const char *const *codes, bool own)
+{
+    int status = errors[error].status;
+    struct buffer description = {0};
+    int i;
+
+    for (i = 0; own && codes[i] != NULL; i++)
+        buffer_format(&description, "%s%s", i > 0 ? " / " : "", status_message(codes[i]));
+    buffer_text(json, "{\"description\":");
+    openapi_add_string(json,
+                       buffer_ok(&description) ? description.data : errors[error].description);
+    add_headers(json, status);
+    buffer_format(json,
+                  ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
+                  "\"#/components/schemas/%s\"}",
+                  status == 422 ? "HTTPValidationError" : "Error");
+    add_examples(json, codes);
+    buffer_text(json, "}}}");
+    json->failed |= description.failed;
+    buffer_free(&description);
+}
+
+void
+openapi_add_responses(struct buffer *json, const struct route *route)
+{
+    size_t i;
+
+    buffer_text(json, ",\"responses\":{\"200\":{\"description\":");
+    openapi_add_string(json, status_text(200));
+    add_headers(json, 200);
+    buffer_format(json,
+                  ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
+                  "\"#/components/schemas/%s\"}}}}",
+                  route->answer);
+    for (i = 0; i < ERROR_COUNT; i++) {
+        const char *codes[CODES_MAX + 1];
+        int from_row = collect_codes(route, i, codes);
+
+        if (from_row == 0 && !is_of_kind(route, errors[i].status))
+            continue;
+        buffer_format(json, ",\"%d\":", errors[i].status);
+        if (from_row > 0)
+            add_error(json, i, codes, true);
+        else {
+            buffer_text(json, "{\"$ref\":\"#/components/responses/");
+            add_name(json, errors[i].status);
+            buffer_text(json, "\"}");
+        }
+    }
+    buffer_text(json, "}");
+}
+
+void
+openapi_add_response_components(struct buffer *json)
+{
+    size_t i;
+
+    buffer_text(json,
+                "\"headers\":{\"RequestId\":{\"description\":\"The request's own X-Request-ID "
+                "where that is a harmless one, else a new one\",\"required\":true,\"schema\":"
+                "{\"type\":\"string\"}},\"Authenticate\":{\"description\":\"Bearer; with "
+                "error=\\\"invalid_token\\\" where a token was sent\",\"required\":true,"
+                "\"schema\":{\"type\":\"string\"}},\"RetryAfter\":{\"description\":\"Seconds\","
+                "\"required\":true,\"schema\":{\"type\":\"integer\"}}},\"responses\":{");
+    for (i = 0; i < ERROR_COUNT; i++) {
+        const char *codes[3] = {errors[i].codes[0], errors[i].codes[1], NULL};
+
+        if (errors[i].status == 409)
+            continue; /* only rows know this one */
+        buffer_text(json, i > 0 ? ",\"" : "\"");
+        add_name(json, errors[i].status);
+        buffer_text(json, "\":");
+        add_error(json, i, codes, false);
+    }
+    buffer_text(json, "}");
+}

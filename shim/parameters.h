@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * parameters.h: from a request to the parameters of its route's statement.
+ */
+#ifndef SHIM_PARAMETERS_H
+#define SHIM_PARAMETERS_H
+
+#include "http.h"
+#include "routes.h"
+
+#define USER_AGENT_MAX 512
+
+struct parameters {
+    const char *values[DB_PARAMETERS_MAX];
+    int count;
+    struct db_origin origin;
+    char user_agent[USER_AGENT_MAX + 1];
+    struct buffer texts[4]; /* what the values live in */
+};
+
+/* Fill it; false out of memory.  Free it with parameters_free in either case. */
+bool parameters_fill(struct parameters *parameters, const struct route *route,
+                     const struct http_request *request);
+void parameters_free(struct parameters *parameters);
+
+/* A header's name for the field of this name: "idempotency_key" is "Idempotency-Key". */
+void header_name(struct buffer *text, const char *field, size_t length);
+
+#endif
