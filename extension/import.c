@@ -38,12 +38,12 @@ typedef struct Import {
 
 /* Report a row that was not added. */
 static void
-AddNote(Import *import, const ImportRow *row, bool is_refused, const char *reason)
+AddNote(Import *import, bool has_id, int64 id, const char *email, bool is_refused,
+        const char *reason)
 {
-    Datum values[] = {Int64GetDatum(row->id),
-                      row->email ? CStringGetTextDatum(row->email) : (Datum)0,
+    Datum values[] = {Int64GetDatum(id), email ? CStringGetTextDatum(email) : (Datum)0,
                       BoolGetDatum(is_refused), CStringGetTextDatum(reason)};
-    bool nulls[] = {!row->has_id, row->email == NULL, false, false};
+    bool nulls[] = {!has_id, email == NULL, false, false};
 
     tuplestore_putvalues(import->result->setResult, import->result->setDesc, values, nulls);
     if (is_refused)
@@ -58,17 +58,11 @@ IsImportableName(const char *name)
     return name == NULL || TextIsPrintable(cstring_to_text(name), NAME_CHARS_MAX);
 }
 
-static bool
-IsImportableId(const ImportRow *row)
-{
-    return row->has_id && row->id > 0 && row->id <= ID_MAX;
-}
-
 /* Why this row cannot become an account; NULL where it can. */
 static const char *
 RowProblem(const ImportRow *row)
 {
-    if (!IsImportableId(row))
+    if (!row->claims_id)
         return "the id is not a number from 1 to 2^53";
     if (row->email == NULL || !EmailIsValid(row->email))
         return "the e-mail is not a valid address";
@@ -83,33 +77,42 @@ RowProblem(const ImportRow *row)
     return NULL;
 }
 
-/* A StoreImportSink: one row of the other service. */
+/* An ImportJudge's accept. */
 static bool
-ImportUser(void *context, ImportRow *row)
+AcceptRow(void *context, ImportRow *row)
 {
-    Import *import = context;
     const char *problem;
 
+    row->claims_id = row->has_id && row->id > 0 && row->id <= ID_MAX;
     row->password_hash = PasswordHashImport(row->password_hash);
     problem = RowProblem(row);
     if (problem != NULL)
-        AddNote(import, row, true, problem);
+        AddNote(context, row->has_id, row->id, row->email, true, problem);
     else
-        switch (StoreImportInsert(row, EmailNormalize(cstring_to_text(row->email)))) {
-        case IMPORT_DONE:
-            import->imported++;
-            break;
-        case IMPORT_PRESENT:
-            AddNote(import, row, false, "the account is here already");
-            break;
-        case IMPORT_ID_TAKEN:
-            AddNote(import, row, true, "another account has this id");
-            break;
-        case IMPORT_EMAIL_TAKEN:
-            AddNote(import, row, true, "another account has this e-mail");
-            break;
-        }
-    return IsImportableId(row);
+        row->email_normalized = EmailNormalize(cstring_to_text(row->email));
+    return problem == NULL;
+}
+
+/* An ImportJudge's settle. */
+static void
+SettleRow(void *context, int64 id, const char *email, ImportOutcome outcome)
+{
+    Import *import = context;
+
+    switch (outcome) {
+    case IMPORT_DONE:
+        import->imported++;
+        break;
+    case IMPORT_PRESENT:
+        AddNote(import, true, id, email, false, "the account is here already");
+        break;
+    case IMPORT_ID_TAKEN:
+        AddNote(import, true, id, email, true, "another account has this id");
+        break;
+    case IMPORT_EMAIL_TAKEN:
+        AddNote(import, true, id, email, true, "another account has this e-mail");
+        break;
+    }
 }
 
 /*
@@ -124,12 +127,13 @@ Datum
 auth_service_import_users(PG_FUNCTION_ARGS)
 {
     Import import = {0};
+    ImportJudge judge = {.accept = AcceptRow, .settle = SettleRow, .context = &import};
 
     RequireOperator();
     InitMaterializedSRF(fcinfo, 0);
     import.result = (ReturnSetInfo *)fcinfo->resultinfo;
     StoreCommitDurably();
-    StoreImportUsers(PG_GETARG_TEXT_PP(0), GetCurrentTimestamp(), ImportUser, &import);
+    StoreImportUsers(PG_GETARG_TEXT_PP(0), GetCurrentTimestamp(), &judge);
     AuditRecord(
         &(AuditEvent){.action = "import_users",
                       .detail = psprintf("{\"imported\":" INT64_FORMAT ",\"present\":" INT64_FORMAT

@@ -128,10 +128,9 @@ typedef struct ImportRow {
     TimestampTz updated_at;
     bool has_last_activity_at;
     TimestampTz last_activity_at;
+    text *email_normalized; /* for ImportJudge.accept to set */
+    bool claims_id;         /* the same: no new account may get this id */
 } ImportRow;
-
-/* Takes a row; whether its id is one that no new account may get. */
-typedef bool (*StoreImportSink)(void *context, ImportRow *row);
 
 typedef enum ImportOutcome {
     IMPORT_DONE,
@@ -139,6 +138,13 @@ typedef enum ImportOutcome {
     IMPORT_ID_TAKEN,
     IMPORT_EMAIL_TAKEN
 } ImportOutcome;
+
+/* Who judges an import's rows: first each by itself, then what became of those that were accepted. */
+typedef struct ImportJudge {
+    bool (*accept)(void *context, ImportRow *row);
+    void (*settle)(void *context, int64 id, const char *email, ImportOutcome outcome);
+    void *context;
+} ImportJudge;
 
 /* One member of a JSON object; value is NULL for a JSON null. */
 typedef struct JsonMember {
@@ -202,8 +208,7 @@ extern bool StoreKeyInsert(const SigningKey *key);
 extern void StoreKeyImport(const SigningKey *key, TimestampTz until);
 extern char *StoreImportedKids(TimestampTz now);
 
-extern void StoreImportUsers(text *users, TimestampTz now, StoreImportSink sink, void *context);
-extern ImportOutcome StoreImportInsert(const ImportRow *row, text *email_normalized);
+extern void StoreImportUsers(text *users, TimestampTz now, const ImportJudge *judge);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);

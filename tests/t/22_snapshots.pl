@@ -116,9 +116,9 @@ if ($waiting == 0)
     POSIX::_exit(0);
 }
 $s->node->poll_query_until('auth_service', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'") or die;
-# As if the commit took longer than the grace: the step is moved into the past.
+# As if the commit took longer than the grace: the step is moved into the past, so that the grace ends now.
 ask($one, 'RESET ROLE');
-ask($one, "UPDATE auth.sessions SET last_used_at = last_used_at - interval '9.9 seconds'");
+ask($one, "UPDATE auth.sessions SET last_used_at = clock_timestamp() - interval '10 seconds'");
 sleep 0.3;
 ask($one, 'COMMIT');
 chomp(my $got = <$reader>);
