@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test lint sanitize psql help
+.PHONY: run test lint sanitize docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -30,6 +30,10 @@ sanitize:
 	@scripts/bootstrap build test
 	@scripts/sanitize
 
+# Needs Docker, which bootstrap does not install: see the script.
+docker-check:
+	@scripts/docker-check
+
 psql:
 	@scripts/psql $(ARGS)
 
@@ -41,6 +45,7 @@ help:
 	@echo 'make install    install both; make installcheck tests against a running server'
 	@echo 'make lint       format and static checks'
 	@echo 'make sanitize   the tests over HTTP, with the shim under ASan and UBSan, then under TSan'
+	@echo 'make docker-check  build the images, run them with Docker Compose, try what README says of them'
 	@echo 'make clean      remove what was built'
 
 # ---- PGXS ---------------------------------------------------------------------------------------
@@ -84,12 +89,14 @@ $(OBJS): auth_service.control
 # ---- The shim: an ordinary program, without a header of the server ----------------------------
 
 SHIM_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
-	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_SERVICE_REQUIRES='"$(EXTREQUIRES)"' -I$(shell $(PG_CONFIG) --includedir)
+	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_SERVICE_REQUIRES='"$(EXTREQUIRES)"' -DAUTH_SERVICE_DATADIR='"$(SHIM_DATADIR)"' -I$(shell $(PG_CONFIG) --includedir)
 SHIM_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq -lcivetweb -lpthread
 SHIM_SOURCES = $(wildcard shim/*.c)
 
-# Where make install puts the command.
+# Where make install puts the command, and the files of /docs where scripts/viewer has got them.
 SHIM_BINDIR ?= /usr/local/bin
+SHIM_DATADIR ?= /usr/share/auth-service
+VIEWER_FILES = $(wildcard .build/swagger-ui/*)
 
 all: shim/auth-service
 
@@ -101,16 +108,21 @@ install: install-shim
 install-shim: shim/auth-service
 	$(MKDIR_P) '$(DESTDIR)$(SHIM_BINDIR)'
 	$(INSTALL_PROGRAM) shim/auth-service '$(DESTDIR)$(SHIM_BINDIR)/'
+ifneq ($(VIEWER_FILES),)
+	$(MKDIR_P) '$(DESTDIR)$(SHIM_DATADIR)/swagger-ui'
+	$(INSTALL_DATA) $(VIEWER_FILES) '$(DESTDIR)$(SHIM_DATADIR)/swagger-ui/'
+endif
 
 uninstall: uninstall-shim
 uninstall-shim:
 	rm -f '$(DESTDIR)$(SHIM_BINDIR)/auth-service'
+	rm -rf '$(DESTDIR)$(SHIM_DATADIR)/swagger-ui'
 
 clean: clean-shim
 clean-shim:
 	rm -f shim/auth-service
 
-shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*.h) Makefile auth_service.control
+shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*.h shim/docs/*) Makefile auth_service.control
 	$(CC) $(SHIM_CFLAGS) $(SHIM_CFLAGS_EXTRA) -o $@ $(SHIM_SOURCES) $(SHIM_LIBS)
 
 installcheck:

@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "buffer.h"
+#include "docs.h"
 #include "log.h"
 #include "parameters.h"
 #include "problem.h"
@@ -96,9 +97,6 @@ respond_sqlstate(struct http_response *response, struct owner *owner,
     bool token_sent = route->access != ROUTE_ANYONE;
     int status = status_of_sqlstate(result->sqlstate);
 
-    if (!status_is_ours(result->sqlstate))
-        log_line("request %s: %s: %s", request->id, result->sqlstate,
-                 result->message ? result->message : "");
     if (status >= 500) {
         respond_failure(response, owner, request, status, result->sqlstate);
         return;
@@ -118,18 +116,41 @@ respond_sqlstate(struct http_response *response, struct owner *owner,
                   result->sqlstate);
 }
 
+/* What the log says of a call; the words of an error that is ours the client has. */
+static void
+note_for_log(struct http_log *log, const struct db_result *result)
+{
+    log->user_id = result->user_id;
+    switch (result->outcome) {
+    case DB_DONE:
+        break;
+    case DB_ERROR:
+        log->sqlstate = result->sqlstate;
+        if (!status_is_ours(result->sqlstate))
+            log->error = result->message ? result->message : "no message";
+        break;
+    case DB_BUSY:
+        log->error = "no connection, or no place to hash, came free in time";
+        break;
+    case DB_TIMED_OUT:
+        log->error = "the database did not answer in time";
+        break;
+    case DB_UNAVAILABLE:
+        log->error = "no connection to the database, or it was lost";
+        break;
+    }
+}
+
 static void
 respond_result(struct http_response *response, struct owner *owner,
                const struct http_request *request, const struct route *route)
 {
     const struct db_result *result = &owner->result;
 
-    if (route->is_health && (result->outcome != DB_DONE || result->is_null)) {
-        if (result->outcome == DB_ERROR)
-            log_line("request %s: %s: %s", request->id, result->sqlstate,
-                     result->message ? result->message : "");
+    note_for_log(&response->log, result);
+    if (route->is_health && (result->outcome != DB_DONE || result->is_null))
         respond_error(response, owner, 503, "The database cannot answer", NULL);
-    } else if (result->outcome == DB_ERROR)
+    else if (result->outcome == DB_ERROR)
         respond_sqlstate(response, owner, request, route);
     else if (result->outcome == DB_BUSY || result->outcome == DB_UNAVAILABLE)
         respond_failure(response, owner, request, 503, NULL);
@@ -140,7 +161,7 @@ respond_result(struct http_response *response, struct owner *owner,
         response->body = result->value;
         response->body_length = result->length;
     } else if (route->null == NULL) {
-        log_line("request %s: %s %s answered NULL", request->id, route->method, route->path);
+        response->log.error = "the statement answered NULL";
         respond_failure(response, owner, request, 500, NULL);
     } else {
         int status = status_of_sqlstate(route->null);
@@ -220,6 +241,17 @@ needs_origin(const struct route *route)
     return route->access == ROUTE_ADMIN || strcmp(route->method, "GET") != 0;
 }
 
+static void
+log_refusal(const char *request_id, const char *sqlstate)
+{
+    struct log_line line;
+
+    log_begin(&line, LEVEL_ERROR, "a refusal was not recorded");
+    log_text(&line, "request_id", request_id);
+    log_text(&line, "sqlstate", sqlstate);
+    log_end(&line);
+}
+
 /*
  * Record that somebody who is no admin called an admin's route.  The refusal was an error, which
  * would have undone its own record: so this is a call of its own.
@@ -238,8 +270,7 @@ record_refused(struct db_pool *pool, const struct http_request *request, const s
     anybody.is_admin = false;
     db_call(pool, &anybody, &statement, values, &(struct db_limits){0}, &result);
     if (result.outcome != DB_DONE)
-        log_line("request %s: the refusal was not recorded: %s", request->id,
-                 result.outcome == DB_ERROR ? result.sqlstate : "no answer");
+        log_refusal(request->id, result.outcome == DB_ERROR ? result.sqlstate : NULL);
     db_result_free(&result);
 }
 
@@ -301,6 +332,8 @@ respond_early(struct http_response *response, struct owner *owner,
 {
     bool is_bearer = false;
 
+    if (docs_respond(request, response))
+        return true;
     *route = route_find(request->method, request->path, owner->allow, sizeof(owner->allow));
     if (*route == NULL && owner->allow[0] == '\0') {
         respond_error(response, owner, 404, "Not Found", NULL);
@@ -311,6 +344,7 @@ respond_early(struct http_response *response, struct owner *owner,
         respond_error(response, owner, 405, "Method Not Allowed", NULL);
         return true;
     }
+    response->log.route = (*route)->path;
     if ((*route)->constant != NULL) {
         buffer_text(&owner->body, (*route)->constant);
         respond(response, 200, owner);

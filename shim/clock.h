@@ -17,7 +17,17 @@ clock_now(void)
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The same moment for pthread_cond_timedwait on a condition of that clock. */
+/* Microseconds on it. */
+static inline long long
+clock_microseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* A moment of clock_now for pthread_cond_timedwait on a condition of that clock. */
 static inline struct timespec
 clock_timespec(long long milliseconds)
 {

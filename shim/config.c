@@ -13,7 +13,9 @@
 
 #include "config.h"
 
-enum option_kind { OPTION_TEXT, OPTION_NUMBER, OPTION_FLAG, OPTION_NO_FLAG };
+#define OPTION_WORDS_MAX 4
+
+enum option_kind { OPTION_TEXT, OPTION_NUMBER, OPTION_WORD, OPTION_FLAG, OPTION_NO_FLAG };
 
 struct option_row {
     const char *name;           /* without "--"; NULL: environment only */
@@ -21,190 +23,144 @@ struct option_row {
     enum option_kind kind;
     size_t offset;
     int minimum, maximum;
-    const char *initial; /* NULL: none */
+    const char *words[OPTION_WORDS_MAX]; /* of OPTION_WORD: the value is the number of one */
+    const char *initial;                 /* NULL: none */
     const char *help;
 };
 
-#define FIELD(field) offsetof(struct config, field)
+#define FIELD(field)     offsetof(struct config, field)
+#define NUMBER(from, to) .kind = OPTION_NUMBER, .minimum = from, .maximum = to
 
 static const struct option_row options[] = {
-    {"host",
-     {"AUTH_SERVICE_HOST"},
-     OPTION_TEXT,
-     FIELD(host),
-     0,
-     0,
-     "127.0.0.1",
-     "IPv4 address to listen on"},
-    {"port",
-     {"AUTH_SERVICE_PORT"},
-     OPTION_NUMBER,
-     FIELD(port),
-     1,
-     65535,
-     "8000",
-     "port to listen on"},
-    {"threads",
-     {"AUTH_SERVICE_THREADS"},
-     OPTION_NUMBER,
-     FIELD(threads),
-     1,
-     4096,
-     "512",
-     "connections served at the same time"},
-    {"max-body",
-     {"AUTH_SERVICE_MAX_BODY"},
-     OPTION_NUMBER,
-     FIELD(max_body),
-     256,
-     16777216,
-     "65536",
-     "largest request body in bytes"},
-    {"request-timeout",
-     {"AUTH_SERVICE_REQUEST_TIMEOUT"},
-     OPTION_NUMBER,
-     FIELD(request_timeout),
-     1,
-     3600,
-     "10",
-     "seconds to receive a head, to receive a body, to send an answer"},
-    {"keep-alive-timeout",
-     {"AUTH_SERVICE_KEEP_ALIVE_TIMEOUT"},
-     OPTION_NUMBER,
-     FIELD(keep_alive_timeout),
-     1,
-     3600,
-     "15",
-     "seconds that a connection may be idle"},
-    {"database-url",
-     {"AUTH_SERVICE_DATABASE_URL", "DATABASE_URL"},
-     OPTION_TEXT,
-     FIELD(database_url),
-     0,
-     0,
-     NULL,
-     "libpq connection string or URI"},
-    {"database-host",
-     {"POSTGRES_HOST"},
-     OPTION_TEXT,
-     FIELD(database_host),
-     0,
-     0,
-     NULL,
-     "host, or folder of the socket (default: libpq's, PGHOST)"},
-    {"database-port",
-     {"POSTGRES_PORT"},
-     OPTION_TEXT,
-     FIELD(database_port),
-     0,
-     0,
-     NULL,
-     "port (default: libpq's, PGPORT)"},
-    {"database-name",
-     {"POSTGRES_DB"},
-     OPTION_TEXT,
-     FIELD(database_name),
-     0,
-     0,
-     NULL,
-     "database (default: PGDATABASE, else auth_service)"},
-    {"database-user",
-     {"POSTGRES_USER"},
-     OPTION_TEXT,
-     FIELD(database_user),
-     0,
-     0,
-     NULL,
-     "role to connect as (default: libpq's, PGUSER)"},
-    {NULL,
-     {"POSTGRES_PASSWORD"},
-     OPTION_TEXT,
-     FIELD(database_password),
-     0,
-     0,
-     NULL,
-     "its password (default: libpq's, PGPASSWORD or ~/.pgpass)"},
-    {"pool-size",
-     {"AUTH_SERVICE_POOL_SIZE"},
-     OPTION_NUMBER,
-     FIELD(pool_size),
-     1,
-     1000,
-     NULL,
-     "database connections (default: 4 a core)"},
-    {"hash-slots",
-     {"AUTH_SERVICE_HASH_SLOTS"},
-     OPTION_NUMBER,
-     FIELD(hash_slots),
-     1,
-     1000,
-     NULL,
-     "requests that hash a password at the same time (default: 1 a core)"},
-    {"database-timeout",
-     {"AUTH_SERVICE_DATABASE_TIMEOUT"},
-     OPTION_NUMBER,
-     FIELD(database_timeout),
-     1,
-     3600,
-     "8",
-     "seconds for a database call, waiting for a connection included"},
-    {"no-prepare",
-     {"AUTH_SERVICE_NO_PREPARE"},
-     OPTION_NO_FLAG,
-     FIELD(prepare),
-     0,
-     0,
-     NULL,
-     "do not prepare statements (for pgbouncer's transaction mode before 1.21)"},
-    {"shim-role",
-     {"AUTH_SERVICE_SHIM_ROLE"},
-     OPTION_TEXT,
-     FIELD(shim_role),
-     0,
-     0,
-     "auth_service_shim",
-     "init-db, drop-db: the role that `serve` connects as"},
-    {NULL,
-     {"AUTH_SERVICE_SHIM_PASSWORD"},
-     OPTION_TEXT,
-     FIELD(shim_password),
-     0,
-     0,
-     NULL,
-     "init-db: the password that role gets (default: none is set)"},
-    {"access-token-minutes",
-     {"ACCESS_TOKEN_EXPIRE_MINUTES"},
-     OPTION_NUMBER,
-     FIELD(access_token_minutes),
-     1,
-     10080,
-     NULL,
-     "init-db: sets auth_service.access_token_ttl for the database"},
-    {"refresh-token-days",
-     {"REFRESH_TOKEN_EXPIRE_DAYS"},
-     OPTION_NUMBER,
-     FIELD(refresh_token_days),
-     1,
-     366,
-     NULL,
-     "init-db: sets auth_service.refresh_token_ttl for the database"},
-    {"from",
-     {"AUTH_SERVICE_IMPORT_FROM"},
-     OPTION_TEXT,
-     FIELD(import_from),
-     0,
-     0,
-     NULL,
-     "import: libpq connection string or URI of the database with the table \"users\""},
-    {NULL,
-     {"AUTH_SERVICE_IMPORT_SECRET"},
-     OPTION_TEXT,
-     FIELD(import_secret),
-     0,
-     0,
-     NULL,
-     "import: the secret of that service's access tokens, to accept them until they expire"},
-    {"yes", {"AUTH_SERVICE_YES"}, OPTION_FLAG, FIELD(yes), 0, 0, NULL, "drop-db: do not ask"},
+    {.name = "host",
+     .environment = {"AUTH_SERVICE_HOST"},
+     .offset = FIELD(host),
+     .initial = "127.0.0.1",
+     .help = "IPv4 address to listen on"},
+    {.name = "port",
+     .environment = {"AUTH_SERVICE_PORT"},
+     .offset = FIELD(port),
+     NUMBER(1, 65535),
+     .initial = "8000",
+     .help = "port to listen on"},
+    {.name = "threads",
+     .environment = {"AUTH_SERVICE_THREADS"},
+     .offset = FIELD(threads),
+     NUMBER(1, 4096),
+     .initial = "512",
+     .help = "connections served at the same time"},
+    {.name = "max-body",
+     .environment = {"AUTH_SERVICE_MAX_BODY"},
+     .offset = FIELD(max_body),
+     NUMBER(256, 16777216),
+     .initial = "65536",
+     .help = "largest request body in bytes"},
+    {.name = "request-timeout",
+     .environment = {"AUTH_SERVICE_REQUEST_TIMEOUT"},
+     .offset = FIELD(request_timeout),
+     NUMBER(1, 3600),
+     .initial = "10",
+     .help = "seconds to receive a head, to receive a body, to send an answer"},
+    {.name = "keep-alive-timeout",
+     .environment = {"AUTH_SERVICE_KEEP_ALIVE_TIMEOUT"},
+     .offset = FIELD(keep_alive_timeout),
+     NUMBER(1, 3600),
+     .initial = "15",
+     .help = "seconds that a connection may be idle"},
+    {.name = "docs-dir",
+     .environment = {"AUTH_SERVICE_DOCS_DIR"},
+     .offset = FIELD(docs_dir),
+     .initial = AUTH_SERVICE_DATADIR "/swagger-ui",
+     .help = "folder with the files of Swagger UI, which /docs needs"},
+    {.name = "log-level",
+     .environment = {"AUTH_SERVICE_LOG_LEVEL"},
+     .kind = OPTION_WORD,
+     .offset = FIELD(log_level),
+     .words = {"error", "warning", "info", "debug"},
+     .initial = "info",
+     .help = "least weight of what is logged on standard error"},
+    {.name = "log-format",
+     .environment = {"AUTH_SERVICE_LOG_FORMAT"},
+     .kind = OPTION_WORD,
+     .offset = FIELD(log_format),
+     .words = {"auto", "json", "text"},
+     .initial = "auto",
+     .help = "how; auto: text on a terminal, else JSON, a line each"},
+    {.name = "database-url",
+     .environment = {"AUTH_SERVICE_DATABASE_URL", "DATABASE_URL"},
+     .offset = FIELD(database_url),
+     .help = "libpq connection string or URI"},
+    {.name = "database-host",
+     .environment = {"POSTGRES_HOST"},
+     .offset = FIELD(database_host),
+     .help = "host, or folder of the socket (default: libpq's, PGHOST)"},
+    {.name = "database-port",
+     .environment = {"POSTGRES_PORT"},
+     .offset = FIELD(database_port),
+     .help = "port (default: libpq's, PGPORT)"},
+    {.name = "database-name",
+     .environment = {"POSTGRES_DB"},
+     .offset = FIELD(database_name),
+     .help = "database (default: PGDATABASE, else auth_service)"},
+    {.name = "database-user",
+     .environment = {"POSTGRES_USER"},
+     .offset = FIELD(database_user),
+     .help = "role to connect as (default: libpq's, PGUSER)"},
+    {.environment = {"POSTGRES_PASSWORD"},
+     .offset = FIELD(database_password),
+     .help = "its password (default: libpq's, PGPASSWORD or ~/.pgpass)"},
+    {.name = "pool-size",
+     .environment = {"AUTH_SERVICE_POOL_SIZE"},
+     .offset = FIELD(pool_size),
+     NUMBER(1, 1000),
+     .help = "database connections (default: 4 a core)"},
+    {.name = "hash-slots",
+     .environment = {"AUTH_SERVICE_HASH_SLOTS"},
+     .offset = FIELD(hash_slots),
+     NUMBER(1, 1000),
+     .help = "requests that hash a password at the same time (default: 1 a core)"},
+    {.name = "database-timeout",
+     .environment = {"AUTH_SERVICE_DATABASE_TIMEOUT"},
+     .offset = FIELD(database_timeout),
+     NUMBER(1, 3600),
+     .initial = "8",
+     .help = "seconds for a database call, waiting for a connection included"},
+    {.name = "no-prepare",
+     .environment = {"AUTH_SERVICE_NO_PREPARE"},
+     .kind = OPTION_NO_FLAG,
+     .offset = FIELD(prepare),
+     .help = "do not prepare statements (for pgbouncer's transaction mode before 1.21)"},
+    {.name = "shim-role",
+     .environment = {"AUTH_SERVICE_SHIM_ROLE"},
+     .offset = FIELD(shim_role),
+     .initial = "auth_service_shim",
+     .help = "init-db, drop-db: the role that `serve` connects as"},
+    {.environment = {"AUTH_SERVICE_SHIM_PASSWORD"},
+     .offset = FIELD(shim_password),
+     .help = "init-db: the password that role gets (default: none is set)"},
+    {.name = "access-token-minutes",
+     .environment = {"ACCESS_TOKEN_EXPIRE_MINUTES"},
+     .offset = FIELD(access_token_minutes),
+     NUMBER(1, 10080),
+     .help = "init-db: sets auth_service.access_token_ttl for the database"},
+    {.name = "refresh-token-days",
+     .environment = {"REFRESH_TOKEN_EXPIRE_DAYS"},
+     .offset = FIELD(refresh_token_days),
+     NUMBER(1, 366),
+     .help = "init-db: sets auth_service.refresh_token_ttl for the database"},
+    {.name = "from",
+     .environment = {"AUTH_SERVICE_IMPORT_FROM"},
+     .offset = FIELD(import_from),
+     .help = "import: libpq connection string or URI of the database with the table \"users\""},
+    {.environment = {"AUTH_SERVICE_IMPORT_SECRET"},
+     .offset = FIELD(import_secret),
+     .help =
+         "import: the secret of that service's access tokens, to accept them until they expire"},
+    {.name = "yes",
+     .environment = {"AUTH_SERVICE_YES"},
+     .kind = OPTION_FLAG,
+     .offset = FIELD(yes),
+     .help = "drop-db: do not ask"},
 };
 
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
@@ -224,6 +180,28 @@ is_true(const char *value)
 {
     return strcmp(value, "0") != 0 && strcasecmp(value, "false") != 0 &&
            strcasecmp(value, "no") != 0 && strcasecmp(value, "off") != 0;
+}
+
+/* The number of a word among those that an option takes; -1: it is none. */
+static int
+find_word(const struct option_row *row, const char *word)
+{
+    int i;
+
+    for (i = 0; i < OPTION_WORDS_MAX && row->words[i] != NULL; i++)
+        if (strcmp(row->words[i], word) == 0)
+            return i;
+    return -1;
+}
+
+/* Write the words that an option takes, with this between them. */
+static void
+write_words(FILE *file, const struct option_row *row, const char *separator)
+{
+    int i;
+
+    for (i = 0; i < OPTION_WORDS_MAX && row->words[i] != NULL; i++)
+        fprintf(file, "%s%s", i > 0 ? separator : "", row->words[i]);
 }
 
 static void
@@ -247,6 +225,16 @@ set_option(struct config *config, const struct option_row *row, const char *valu
             exit(2);
         }
         *(int *)field = (int)number;
+        break;
+    case OPTION_WORD:
+        if (find_word(row, value) < 0) {
+            fprintf(stderr, "auth-service: --%s (%s) takes one of ", row->name,
+                    row->environment[0]);
+            write_words(stderr, row, ", ");
+            fprintf(stderr, ", not \"%s\"\n", value);
+            exit(2);
+        }
+        *(int *)field = find_word(row, value);
         break;
     case OPTION_FLAG:
         *(bool *)field = is_true(value);
@@ -284,16 +272,20 @@ print_help(void)
     for (i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &options[i];
 
-        printf("  %s%s%s%s%s%s%s%s\n      %s%s%s%s\n", row->name ? "--" : "",
-               row->name ? row->name : "",
-               row->name && (row->kind == OPTION_TEXT || row->kind == OPTION_NUMBER) ? "=VALUE"
-                                                                                     : "",
-               row->name && row->environment[0] ? ", " : "",
-               row->environment[0] ? row->environment[0] : "", row->environment[1] ? ", " : "",
-               row->environment[1] ? row->environment[1] : "",
-               row->kind == OPTION_FLAG || row->kind == OPTION_NO_FLAG ? "=1" : "", row->help,
-               row->initial ? " (default: " : "", row->initial ? row->initial : "",
-               row->initial ? ")" : "");
+        bool is_flag = row->kind == OPTION_FLAG || row->kind == OPTION_NO_FLAG;
+
+        printf("  %s%s", row->name ? "--" : "", row->name ? row->name : "");
+        if (row->name != NULL && row->kind == OPTION_WORD) {
+            printf("=");
+            write_words(stdout, row, "|");
+        } else if (row->name != NULL && !is_flag)
+            printf("=VALUE");
+        printf("%s%s%s%s%s\n      %s", row->name ? ", " : "", row->environment[0],
+               row->environment[1] ? ", " : "", row->environment[1] ? row->environment[1] : "",
+               is_flag ? "=1" : "", row->help);
+        if (row->initial != NULL)
+            printf(" (default: %s)", row->initial);
+        printf("\n");
     }
     exit(0);
 }

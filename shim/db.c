@@ -11,6 +11,7 @@
 #include <libpq-fe.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -38,6 +39,8 @@ struct call {
     struct connection *connection;
     long long deadline;
     bool timed_out;
+    bool authenticates;
+    long long user_id; /* what the authentication answered; 0: nothing yet */
     int prepares[2 * STATEMENTS_OF_A_CALL];
     int sent;
     int received;
@@ -96,6 +99,15 @@ next_result(struct call *call)
     }
 }
 
+/* Note the identity, which is in the first rows of a call that authenticates. */
+static void
+note_identity(struct call *call, const PGresult *result)
+{
+    if (call->authenticates && call->user_id == 0 && PQresultStatus(result) == PGRES_TUPLES_OK &&
+        PQntuples(result) == 1)
+        call->user_id = atoll(PQgetvalue(result, 0, 0));
+}
+
 /* Keep of two results the one that the caller gets: the first error, else the last rows. */
 static PGresult *
 choose_result(PGresult *kept, PGresult *next)
@@ -138,6 +150,7 @@ read_results(struct call *call)
             return kept;
         }
         note_prepared(call, next);
+        note_identity(call, next);
         kept = choose_result(kept, next);
     }
     PQclear(kept);
@@ -200,6 +213,7 @@ run_call(struct db_pool *pool, struct call *call, const struct db_caller *caller
     PGconn *pg = call->connection->pg;
     PGresult *answer = NULL;
 
+    call->authenticates = caller->token != NULL;
     if (send_caller(pool, call, caller) && send_statement(pool, call, statement, parameters) &&
         PQpipelineSync(pg))
         answer = read_results(call);
@@ -207,6 +221,7 @@ run_call(struct db_pool *pool, struct call *call, const struct db_caller *caller
         fill_result(result, answer);
     else
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
+    result->user_id = call->user_id;
     if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
         PQtransactionStatus(pg) != PQTRANS_IDLE || is_out_of_step(result))
         pool_drop(pool, call->connection);

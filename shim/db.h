@@ -58,6 +58,7 @@ struct db_limits {
 struct db_result {
     enum db_outcome outcome;
     bool is_null;
+    long long user_id; /* the identity's; 0: there was none */
     const char *value;
     size_t length;
     const char *sqlstate; /* of DB_ERROR; never NULL there */

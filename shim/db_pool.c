@@ -261,6 +261,14 @@ may_connect(struct db_pool *pool)
     return may;
 }
 
+/* What the server says of its own accord; libpq would write it to standard error itself. */
+static void
+log_notice(void *nothing, const char *message)
+{
+    (void)nothing;
+    log_event(LEVEL_INFO, "the database says", "notice", message);
+}
+
 static bool
 make_connection(struct db_pool *pool, struct connection *connection)
 {
@@ -272,11 +280,13 @@ make_connection(struct db_pool *pool, struct connection *connection)
     pg = db_connect(pool->config, NULL);
     if (pg != NULL && PQstatus(pg) == CONNECTION_OK && PQsetnonblocking(pg, 1) == 0 &&
         PQenterPipelineMode(pg)) {
+        PQsetNoticeProcessor(pg, log_notice, NULL);
         connection->pg = pg;
+        log_event(LEVEL_DEBUG, "connected to the database", NULL, NULL);
         return true;
     }
-    log_line("no connection to the database: %s",
-             pg != NULL ? PQerrorMessage(pg) : "out of memory");
+    log_event(LEVEL_ERROR, "no connection to the database", "error",
+              pg != NULL ? PQerrorMessage(pg) : "out of memory");
     PQfinish(pg);
     pthread_mutex_lock(&pool->mutex);
     pool->connect_after = clock_now() + CONNECT_PAUSE;

@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "framing.h"
 #include "http.h"
 #include "http_io.h"
@@ -88,12 +89,12 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->content_type = mg_get_header(connection, "Content-Type");
     request->content_encoding = mg_get_header(connection, "Content-Encoding");
     request->user_agent = mg_get_header(connection, "User-Agent");
+    request->if_none_match = mg_get_header(connection, "If-None-Match");
     request->remote_address = info->remote_addr;
     server->handler.handle(server->handler.context, request, &response);
     if (!client_keeps_alive(connection, info) || is_crowded(server))
         response.close = true;
-    http_write_response(server->config, connection, request->id, &response,
-                        strcmp(request->method, "HEAD") == 0);
+    http_write_response(server->config, connection, request, &response);
     server->handler.release(&response);
 }
 
@@ -102,30 +103,32 @@ serve(struct http_server *server, struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     const char *problem = framing_problem(info);
-    struct http_request request = {
-        .method = info->request_method, .path = info->local_uri_raw, .body = ""};
+    struct http_request request = {.began = clock_microseconds(),
+                                   .method = info->request_method,
+                                   .path = info->local_uri_raw,
+                                   .body = ""};
     char *body = NULL;
     int status = 200;
 
     choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
-        http_write_error(server->config, connection, request.id, 400, problem);
+        http_write_error(server->config, connection, &request, 400, problem);
         return;
     }
     if (info->content_length > server->config->max_body) {
-        http_write_error(server->config, connection, request.id, 413, "Request body is too large");
+        http_write_error(server->config, connection, &request, 413, "Request body is too large");
         http_drain_body(connection);
         return;
     }
     if (!http_meet_expectation(connection)) {
-        http_write_error(server->config, connection, request.id, 417, "Expectation Failed");
+        http_write_error(server->config, connection, &request, 417, "Expectation Failed");
         return;
     }
     if (info->content_length > 0) {
         request.body_length = (size_t)info->content_length;
         body = http_read_body(server->config, connection, request.body_length, &status);
         if (body == NULL) {
-            http_write_error(server->config, connection, request.id, status, status_text(status));
+            http_write_error(server->config, connection, &request, status, status_text(status));
             return;
         }
         request.body = body;
@@ -143,10 +146,11 @@ begin_request(struct mg_connection *connection)
 
     atomic_fetch_add(&server->under_way, 1);
     if (atomic_load(&server->draining)) {
-        char id[HTTP_REQUEST_ID_MAX + 1];
+        struct http_request request = {.began = clock_microseconds(),
+                                       .method = mg_get_request_info(connection)->request_method};
 
-        choose_id(NULL, id);
-        http_write_error(server->config, connection, id, 503, "Service Unavailable");
+        choose_id(NULL, request.id);
+        http_write_error(server->config, connection, &request, 503, "Service Unavailable");
     } else
         serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
@@ -187,15 +191,15 @@ static int
 http_error(struct mg_connection *connection, int status, const char *message)
 {
     struct http_server *server = mg_get_user_data(mg_get_context(connection));
-    char id[HTTP_REQUEST_ID_MAX + 1];
+    struct http_request request = {0};
 
     (void)message;
     if (status == 411)
         status = 400; /* it means a Content-Length that is no number */
     else if (status == 400 && http_idle_time() >= shortest_timeout(server->config))
         status = 408; /* civetweb has one word for a bad head and for one that did not come */
-    choose_id(NULL, id);
-    http_write_error(server->config, connection, id, status, status_text(status));
+    choose_id(NULL, request.id);
+    http_write_error(server->config, connection, &request, status, status_text(status));
     return 0;
 }
 
@@ -203,7 +207,7 @@ static int
 log_message(const struct mg_connection *connection, const char *message)
 {
     (void)connection;
-    log_line("civetweb: %s", message);
+    log_event(LEVEL_WARNING, "civetweb", "error", message);
     return 1;
 }
 

@@ -15,30 +15,43 @@
 
 /* A request, whole: its framing is proved and its body is here. */
 struct http_request {
-    const char *method;
-    const char *path;  /* as sent, up to '?'; never decoded */
-    const char *query; /* as sent, behind the '?'; NULL: none */
+    long long began;    /* clock_microseconds when its head was here; 0: there was none */
+    const char *method; /* NULL: there was none */
+    const char *path;   /* as sent, up to '?'; never decoded */
+    const char *query;  /* as sent, behind the '?'; NULL: none */
     const char *authorization;
     const char *idempotency_key;
     const char *content_type;
     const char *content_encoding;
     const char *user_agent;
+    const char *if_none_match;
     const char *remote_address;
     const char *body; /* NUL-terminated, "" where there is none */
     size_t body_length;
     char id[HTTP_REQUEST_ID_MAX + 1];
 };
 
+/* What the line in the log says of a request beyond the HTTP of it; NULL and 0: nothing. */
+struct http_log {
+    const char *route; /* the path in the table of routes; never the one that was sent */
+    long long user_id; /* the identity's */
+    const char *sqlstate;
+    const char *error; /* what went wrong, in words that are not for the client */
+};
+
 /* An answer.  Texts live until the handler's release is called. */
 struct http_response {
     int status;
-    const char *body; /* JSON */
+    const char *body; /* unused where the status is 304 */
     size_t body_length;
-    const char *allow;            /* value of Allow, or NULL */
+    const char *content_type; /* NULL: JSON */
+    const char *headers;      /* more lines, Cache-Control among them; NULL: nothing is stored */
+    const char *allow;        /* value of Allow, or NULL */
     const char *www_authenticate; /* value of WWW-Authenticate, or NULL */
     int retry_after;              /* seconds, or 0 */
     bool close;                   /* the connection cannot be used further */
-    void *owner;                  /* for the handler's release */
+    struct http_log log;
+    void *owner; /* for the handler's release */
 };
 
 struct http_handler {

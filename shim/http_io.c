@@ -12,12 +12,16 @@
 #include "clock.h"
 #include "deadline.h"
 #include "http_io.h"
+#include "log.h"
 #include "status.h"
 
 /* After an answer that does not wait for the body, so much of it is still taken in, for so long:
  * closing a socket with unread bytes could take the answer away from the client. */
 #define DRAIN_BYTES        (8 * 1024 * 1024)
 #define DRAIN_MILLISECONDS 2000
+
+/* Up to this size head and body go out together. */
+#define COPIED_BODY_MAX 65536
 
 /* When this thread last had something to do: its connection came, or an answer was sent. */
 static _Thread_local long long last_busy;
@@ -48,22 +52,61 @@ add_date(struct buffer *head)
     buffer_format(head, "Date: %s\r\n", date);
 }
 
+static bool
+write_all(struct mg_connection *connection, const char *data, size_t length)
+{
+    return mg_write(connection, data, length) == (int)length;
+}
+
+/* The one line of a request.  Its status alone decides on the level, but for an error in our words. */
+static void
+log_request(const struct mg_request_info *info, const struct http_request *request,
+            const struct http_response *response, bool is_sent)
+{
+    enum log_level level = response->status == 503       ? LEVEL_WARNING
+                           : response->status >= 500     ? LEVEL_ERROR
+                           : response->log.error != NULL ? LEVEL_WARNING
+                                                         : LEVEL_INFO;
+    struct log_line line;
+
+    log_begin(&line, level, "request");
+    log_text(&line, "request_id", request->id);
+    log_text(&line, "method", request->method);
+    log_text(&line, "route", response->log.route);
+    log_number(&line, "status", response->status);
+    if (request->began != 0)
+        log_milliseconds(&line, "duration_ms", clock_microseconds() - request->began);
+    if (response->log.user_id != 0)
+        log_number(&line, "user_id", response->log.user_id);
+    log_text(&line, "remote_address", info->remote_addr);
+    log_text(&line, "sqlstate", response->log.sqlstate);
+    log_text(&line, "error", response->log.error);
+    log_text(&line, "answer", is_sent ? NULL : "not sent");
+    log_end(&line);
+}
+
 void
-http_write_response(const struct config *config, struct mg_connection *connection, const char *id,
-                    const struct http_response *response, bool is_head)
+http_write_response(const struct config *config, struct mg_connection *connection,
+                    const struct http_request *request, const struct http_response *response)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
+    bool is_head = request->method != NULL && strcmp(request->method, "HEAD") == 0;
+    bool has_body;
+    bool is_sent;
     struct buffer out = {0};
     struct deadline deadline;
 
     buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
     add_date(&out);
-    buffer_format(&out, "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
-                  response->body_length);
-    buffer_format(&out,
-                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                  "X-Request-ID: %s\r\nConnection: %s\r\n",
-                  id, response->close ? "close" : "keep-alive");
+    /* RFC 9110, 8.6: a 304 has no length but that of what it stands for. */
+    if (response->status != 304)
+        buffer_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+                      response->content_type ? response->content_type
+                                             : "application/json; charset=utf-8",
+                      response->body_length);
+    buffer_text(&out, response->headers ? response->headers : "Cache-Control: no-store\r\n");
+    buffer_format(&out, "X-Content-Type-Options: nosniff\r\nX-Request-ID: %s\r\nConnection: %s\r\n",
+                  request->id, response->close ? "close" : "keep-alive");
     if (response->allow != NULL)
         buffer_format(&out, "Allow: %s\r\n", response->allow);
     if (response->www_authenticate != NULL)
@@ -71,23 +114,30 @@ http_write_response(const struct config *config, struct mg_connection *connectio
     if (response->retry_after > 0)
         buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
     buffer_text(&out, "\r\n");
-    if (!is_head)
+    has_body = !is_head && response->status != 304;
+    /* A large body is not copied. */
+    if (has_body && response->body_length <= COPIED_BODY_MAX) {
         buffer_add(&out, response->body, response->body_length);
+        has_body = false;
+    }
     if (response->close)
         mg_disable_connection_keep_alive(connection);
 
     deadline_begin(&deadline, info->remote_addr, info->remote_port,
                    (long long)config->request_timeout * 1000);
-    if (!buffer_ok(&out) || mg_write(connection, out.data, out.length) != (int)out.length)
+    is_sent = buffer_ok(&out) && write_all(connection, out.data, out.length) &&
+              (!has_body || write_all(connection, response->body, response->body_length));
+    if (!is_sent)
         mg_disable_connection_keep_alive(connection);
     deadline_end(&deadline);
     buffer_free(&out);
+    log_request(info, request, response, is_sent);
     http_note_busy();
 }
 
 void
-http_write_error(const struct config *config, struct mg_connection *connection, const char *id,
-                 int status, const char *detail)
+http_write_error(const struct config *config, struct mg_connection *connection,
+                 const struct http_request *request, int status, const char *detail)
 {
     struct buffer body = {0};
     struct http_response response = {
@@ -99,7 +149,7 @@ http_write_error(const struct config *config, struct mg_connection *connection, 
     if (buffer_ok(&body)) {
         response.body = body.data;
         response.body_length = body.length;
-        http_write_response(config, connection, id, &response, false);
+        http_write_response(config, connection, request, &response);
     }
     buffer_free(&body);
 }

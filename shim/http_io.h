@@ -10,13 +10,16 @@
 
 struct mg_connection;
 
-/* Send an answer, without its body for HEAD; the connection is closed after it where it says so. */
+/*
+ * Send an answer, without its body for HEAD, and log the request; the connection is closed after it
+ * where it says so.
+ */
 void http_write_response(const struct config *config, struct mg_connection *connection,
-                         const char *id, const struct http_response *response, bool is_head);
+                         const struct http_request *request, const struct http_response *response);
 
 /* Send an answer of this layer's own, after which the connection is closed. */
-void http_write_error(const struct config *config, struct mg_connection *connection, const char *id,
-                      int status, const char *detail);
+void http_write_error(const struct config *config, struct mg_connection *connection,
+                      const struct http_request *request, int status, const char *detail);
 
 /*
  * Read a body of this length into new memory, with a NUL behind it.  NULL, and a status, where it

@@ -21,8 +21,10 @@
 #include "config.h"
 #include "db.h"
 #include "deadline.h"
+#include "docs.h"
 #include "http.h"
 #include "import.h"
+#include "log.h"
 #include "openapi.h"
 
 /* How long requests under way may take to end, in milliseconds. */
@@ -35,6 +37,7 @@ try_address(const struct config *config)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)config->port)};
     int on = 1;
     int fd;
+    char message[256];
     bool good;
 
     if (inet_pton(AF_INET, config->host, &address.sin_addr) != 1) {
@@ -44,11 +47,12 @@ try_address(const struct config *config)
     fd = socket(AF_INET, SOCK_STREAM, 0);
     good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
            bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 1) == 0;
-    if (!good)
-        fprintf(stderr,
-                "auth-service: cannot listen on %s:%d: %s (--port, or PORT= with make, chooses "
-                "another)\n",
-                config->host, config->port, strerror(errno));
+    if (!good) {
+        snprintf(message, sizeof(message),
+                 "cannot listen on %s:%d: %s (--port, or PORT= with make, chooses another)",
+                 config->host, config->port, strerror(errno));
+        log_event(LEVEL_ERROR, message, NULL, NULL);
+    }
     if (fd >= 0)
         close(fd);
     return good;
@@ -85,6 +89,20 @@ block_signals(sigset_t *waited)
     sigaddset(waited, SIGTERM);
 }
 
+static void
+log_start(const struct config *config)
+{
+    struct log_line line;
+
+    log_begin(&line, LEVEL_INFO, "started");
+    log_text(&line, "version", AUTH_SERVICE_VERSION);
+    log_number(&line, "process_id", getpid());
+    log_number(&line, "threads", config->threads);
+    log_number(&line, "pool_size", config->pool_size);
+    log_number(&line, "hash_slots", config->hash_slots);
+    log_end(&line);
+}
+
 /* Wait for the requests under way; a second signal, or the time, ends that. */
 static void
 drain(struct http_server *server, const sigset_t *waited)
@@ -106,13 +124,15 @@ serve(const struct config *config)
     sigset_t waited;
     int signal_number;
 
+    log_open((enum log_level)config->log_level, (enum log_format)config->log_format);
     if (!openapi_build()) {
-        fprintf(stderr, "auth-service: cannot start: out of memory\n");
+        log_event(LEVEL_ERROR, "cannot start: out of memory", NULL, NULL);
         return 1;
     }
     if (!try_address(config))
         return 1;
     raise_descriptor_limit(config);
+    docs_open(config->docs_dir);
     block_signals(&waited);
     pool = db_pool_open(config);
     if (pool != NULL && deadline_start()) {
@@ -120,16 +140,20 @@ serve(const struct config *config)
         server = http_start(config, &handler);
     }
     if (server == NULL) {
-        fprintf(stderr, "auth-service: cannot start: out of threads or memory\n");
+        log_event(LEVEL_ERROR, "cannot start: out of threads or memory", NULL, NULL);
         return 1;
     }
     printf("listening on http://%s:%d\n", config->host, config->port);
     fflush(stdout);
+    log_start(config);
     sigwait(&waited, &signal_number);
+    log_event(LEVEL_INFO, "stopping", "signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     drain(server, &waited);
     http_stop(server);
     deadline_stop();
     db_pool_close(pool);
+    docs_close();
+    log_event(LEVEL_INFO, "stopped", NULL, NULL);
     return 0;
 }
 

@@ -90,6 +90,7 @@ static const struct {
     const char *text;
 } texts[] = {
     {200, "OK"},
+    {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},

@@ -79,7 +79,7 @@ sub sql
 }
 
 # Start a shim; its port.  The last one started is the one that requests go to.  A first argument
-# { descriptors => n } limits them.
+# { descriptors => n } limits them, { log => handle } is where its log goes.
 sub shim
 {
     my ($self, @arguments) = @_;
@@ -93,7 +93,7 @@ sub shim
         my %environment = $self->environment('auth_service_shim');
         $ENV{$_} = $environment{$_} foreach keys %environment;
         open(STDOUT, '>&', $write) or die;
-        open(STDERR, '>', $log) or die;
+        ($limits{log} ? open(STDERR, '>&', $limits{log}) : open(STDERR, '>', $log)) or die;
         my @limit = $limits{descriptors} ? ('sh', '-c', "ulimit -n $limits{descriptors}; exec \"\$@\"", 'sh') : ();
         exec(@limit, $ENV{AUTH_SERVICE}, 'serve', "--port=$port", '--threads=128', @arguments) or POSIX::_exit(127);
     }
