@@ -10,6 +10,7 @@
 
 #define USER_AGENT_MAX 512
 
+/* Begins with all 0. */
 struct parameters {
     const char *values[DB_PARAMETERS_MAX];
     int count;
@@ -18,7 +19,7 @@ struct parameters {
     struct buffer texts[4]; /* what the values live in */
 };
 
-/* Fill in the origin alone: no values, and nothing to free.  For this and the next, it is all 0. */
+/* Fill in the origin alone: no values, and nothing to free. */
 void parameters_origin(struct parameters *parameters, const struct http_request *request);
 
 /* Fill it; false out of memory.  Free it with parameters_free in either case. */
