@@ -37,14 +37,20 @@ RUN scripts/bootstrap --packages build
 COPY . .
 RUN make -s -j"$(nproc)" all && make -s install DESTDIR=/out
 
+# ---- The files of the page /docs -------------------------------------------------------------------
+
+FROM base AS viewer
+COPY scripts/viewer /src/scripts/
+RUN /src/scripts/viewer /out/usr/share/auth-service/swagger-ui
+
 # ---- db: PostgreSQL, the extension, the command for init-db ---------------------------------------
 
 FROM base AS db
 ARG PG_MAJOR
 ARG DEBIAN_FRONTEND=noninteractive
 # The numbers are fixed, since volumes outlive images.  ssl-cert, a dependency, makes a key when it is
-# installed: the same in every container is worse than none.  Two packages bring tests.  A tmpfs over the socket's folder takes
-# its mode, and not its owner.
+# installed: the same in every container is worse than none.  Two packages bring tests.  A tmpfs over
+# the socket's folder takes its mode, and not its owner.
 RUN set -eu; \
     groupadd --gid 999 postgres; \
     useradd --uid 999 --gid postgres --home-dir /var/lib/postgresql --shell /bin/sh postgres; \
@@ -70,7 +76,7 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=300s --retries=3 \
 ENTRYPOINT ["db-entrypoint"]
 CMD ["postgres"]
 
-# ---- shim: the command with its two libraries -----------------------------------------------------
+# ---- shim: the command, its two libraries and the page --------------------------------------------
 
 FROM base AS shim
 ARG DEBIAN_FRONTEND=noninteractive
@@ -83,6 +89,7 @@ RUN set -eu; \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt /etc/postgresql-common; \
     install -d -m 750 -o 999 -g postgres /var/lib/auth_service
 COPY --from=build /out/usr/local/bin/auth-service /usr/local/bin/
+COPY --from=viewer /out /
 COPY docker/shim-entrypoint docker/shim-health /usr/local/bin/
 ENV AUTH_SERVICE_HOST=0.0.0.0
 USER 10001:999
