@@ -21,6 +21,8 @@
 #include "store.h"
 #include "text.h"
 
+#define REFUSED_A_MINUTE_MAX 60
+
 PG_FUNCTION_INFO_V1(auth_service_origin);
 PG_FUNCTION_INFO_V1(auth_service_audit_refused);
 
@@ -94,16 +96,19 @@ auth_service_origin(PG_FUNCTION_ARGS)
 /*
  * SQL function: _audit_refused(action text) returns void
  *
- * A row "refused" of the identity, with what it had asked for.
+ * A row "refused" of the identity, with what it had asked for.  So many a minute are enough to see what
+ * is going on: whoever goes on asking does not fill the disk.
  */
 Datum
 auth_service_audit_refused(PG_FUNCTION_ARGS)
 {
     const Identity *identity = RequireLiveIdentity();
+    TimestampTz minute_ago = GetCurrentTimestamp() - USECS_PER_MINUTE;
 
-    AuditRecord(
-        &(AuditEvent){.action = "refused",
-                      .user_id = identity->user_id,
-                      .detail = TextToJson("action", text_to_cstring(PG_GETARG_TEXT_PP(0)))});
+    if (StoreAuditCount(identity->user_id, REFUSED_A_MINUTE_MAX, minute_ago) < REFUSED_A_MINUTE_MAX)
+        AuditRecord(
+            &(AuditEvent){.action = "refused",
+                          .user_id = identity->user_id,
+                          .detail = TextToJson("action", text_to_cstring(PG_GETARG_TEXT_PP(0)))});
     PG_RETURN_VOID();
 }

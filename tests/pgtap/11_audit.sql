@@ -1,6 +1,6 @@
 -- The audit log: each deed and each failure, who, to whom, from where; in the deed's transaction; nothing secret.
 \ir ../setup.sql
-SELECT plan(24);
+SELECT plan(26);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT auth.register('root@example.com', 'Secret123') AS root \gset
@@ -57,6 +57,14 @@ SELECT auth.authenticate(:'a') \gset
 SELECT auth._audit_refused('POST /admin/block/{user_id}') \gset
 COMMIT;
 SELECT is(pg_temp.newest(), format('refused actor=%1$s user=%1$s {"action": "POST /admin/block/{user_id}"}', :ann), 'a refusal');
+BEGIN;
+SELECT auth.authenticate(:'a') \gset
+SELECT count(*) FROM (SELECT auth._audit_refused('again ' || i) FROM generate_series(1, 200) i) x \gset
+SELECT is((SELECT count(*) FROM auth.audit_log WHERE user_id = :ann), 60::bigint, 'refusals: at most so many a minute that the user has 60 entries');
+UPDATE auth.audit_log SET at = at - interval '61 seconds';
+SELECT auth._audit_refused('later') \gset
+SELECT is(pg_temp.newest(), format('refused actor=%1$s user=%1$s {"action": "later"}', :ann), 'refusals: again in the next minute');
+ROLLBACK;
 SELECT throws_ok($$SELECT auth._audit_refused('x')$$, 'U401A', NULL, 'a refusal of nobody');
 
 BEGIN;
