@@ -94,6 +94,6 @@ COPY docker/shim-entrypoint docker/shim-health /usr/local/bin/
 ENV AUTH_SERVICE_HOST=0.0.0.0
 USER 10001:999
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["shim-health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["shim-health"]
 ENTRYPOINT ["shim-entrypoint"]
 CMD ["serve"]
