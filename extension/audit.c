@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -17,11 +18,15 @@
 #include "utils/timestamp.h"
 
 #include "audit.h"
+#include "compat.h"
+#include "errors.h"
 #include "identity.h"
 #include "store.h"
 #include "text.h"
+#include "token.h"
 
 #define REFUSED_A_MINUTE_MAX 60
+#define ACTION_BYTES_MAX     128
 
 PG_FUNCTION_INFO_V1(auth_service_origin);
 PG_FUNCTION_INFO_V1(auth_service_audit_refused);
@@ -94,21 +99,29 @@ auth_service_origin(PG_FUNCTION_ARGS)
 }
 
 /*
- * SQL function: _audit_refused(action text) returns void
+ * SQL function: _audit_refused(action text, access_token text) returns void
  *
- * A row "refused" of the identity, with what it had asked for.  So many a minute are enough to see what
- * is going on: whoever goes on asking does not fill the disk.
+ * A row "refused" of the token's user, with what he had asked for.  That the token is ours is enough: by
+ * now the user may have logged out, and must not escape the log so.  So many rows a minute are enough to
+ * see what is going on: whoever goes on asking does not fill the disk.  U401B for a token that is not ours.
  */
 Datum
 auth_service_audit_refused(PG_FUNCTION_ARGS)
 {
-    const Identity *identity = RequireLiveIdentity();
+    text *action = PG_GETARG_TEXT_PP(0);
+    text *token = PG_GETARG_TEXT_PP(1);
+    int length =
+        pg_mbcliplen(VARDATA_ANY(action), (int)VARSIZE_ANY_EXHDR(action), ACTION_BYTES_MAX);
     TimestampTz minute_ago = GetCurrentTimestamp() - USECS_PER_MINUTE;
+    TokenClaims claims;
 
-    if (StoreAuditCount(identity->user_id, REFUSED_A_MINUTE_MAX, minute_ago) < REFUSED_A_MINUTE_MAX)
-        AuditRecord(
-            &(AuditEvent){.action = "refused",
-                          .user_id = identity->user_id,
-                          .detail = TextToJson("action", text_to_cstring(PG_GETARG_TEXT_PP(0)))});
+    if (!TokenVerify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), &claims))
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
+    if (StoreAuditCount(claims.user_id, REFUSED_A_MINUTE_MAX, minute_ago) < REFUSED_A_MINUTE_MAX)
+        AuditRecord(&(AuditEvent){
+            .action = "refused",
+            .user_id = claims.user_id,
+            .is_own = true,
+            .detail = TextToJson("action", pnstrdup(VARDATA_ANY(action), (Size)length))});
     PG_RETURN_VOID();
 }

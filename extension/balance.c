@@ -50,37 +50,37 @@ typedef struct BalanceChange {
 
 /* Read the arguments amount and idempotency_key, the first of which has this number. */
 static void
-ReadChange(FunctionCallInfo fcinfo, int number, BalanceChange *change)
+ReadChange(FunctionCallInfo fcinfo, int number, BalanceChange *change, FieldProblems *problems)
 {
-    FieldProblems problems = {0};
     text *key = PG_ARGISNULL(number + 1) ? NULL : PG_GETARG_TEXT_PP(number + 1);
 
     if (PG_ARGISNULL(number))
-        ProblemAdd(&problems, "amount", AUTH_ERROR_ARGUMENT, "Field required", "missing");
+        ProblemAdd(problems, "amount", AUTH_ERROR_ARGUMENT, "Field required", "missing");
     else
         change->amount = PG_GETARG_INT64(number);
     if (key != NULL && !TextIsPrintable(key, IDEMPOTENCY_KEY_CHARS_MAX))
-        ProblemAdd(&problems, "idempotency_key", AUTH_ERROR_IDEMPOTENCY_KEY_INVALID, NULL,
+        ProblemAdd(problems, "idempotency_key", AUTH_ERROR_IDEMPOTENCY_KEY_INVALID, NULL,
                    "value_error");
     change->idempotency_key = key;
-    ProblemsRaise(&problems);
+    ProblemsRaise(problems);
 }
 
 /*
- * Apply a change to the balance that is locked, or find that its key has done so before; the
- * balance after it.  U409A for a key that came with another amount, U403B for an admin's balance,
+ * Apply a change to the balance that is locked, or find that its key has done so before, which
+ * *is_replay tells; the balance after it.  U409A for a key that came with another amount, U403B for an admin's balance,
  * U400C for one that would go below zero or overflow.
  */
 static int64
-ApplyChange(const BalanceChange *change, const LockedAccount *account)
+ApplyChange(const BalanceChange *change, const LockedAccount *account, bool *is_replay)
 {
     TimestampTz now;
     int64 amount;
     int64 balance;
 
-    if (change->idempotency_key != NULL &&
-        StoreEntryFind(change->user_id, change->actor_id, change->idempotency_key, &amount,
-                       &balance)) {
+    *is_replay = change->idempotency_key != NULL &&
+                 StoreEntryFind(change->user_id, change->actor_id, change->idempotency_key, &amount,
+                                &balance);
+    if (*is_replay) {
         if (amount != change->amount)
             ErrorRaise(AUTH_ERROR_IDEMPOTENCY_KEY_REUSED);
         return balance;
@@ -107,9 +107,11 @@ auth_service_change_balance(PG_FUNCTION_ARGS)
 {
     const Identity *identity = RequireLiveIdentity();
     BalanceChange change = {.user_id = identity->user_id, .actor_id = identity->user_id};
+    FieldProblems problems = {0};
     LockedAccount account;
+    bool is_replay;
 
-    ReadChange(fcinfo, 0, &change);
+    ReadChange(fcinfo, 0, &change, &problems);
     StoreCommitDurably();
     if (!StoreAccountLock(change.user_id, &account)) {
         StoreRequireSeen(false);
@@ -117,7 +119,7 @@ auth_service_change_balance(PG_FUNCTION_ARGS)
     }
     if (account.is_blocked)
         ErrorRaise(AUTH_ERROR_BLOCKED);
-    PG_RETURN_INT64(ApplyChange(&change, &account));
+    PG_RETURN_INT64(ApplyChange(&change, &account, &is_replay));
 }
 
 /*
@@ -129,22 +131,27 @@ Datum
 auth_service_admin_change_balance(PG_FUNCTION_ARGS)
 {
     BalanceChange change = {.user_id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)};
+    FieldProblems problems = {0};
     LockedAccount account;
+    bool is_replay;
     int64 balance;
 
     RequireAdmin();
     change.actor_id = IdentityUserId();
-    ReadChange(fcinfo, 1, &change);
+    if (PG_ARGISNULL(0))
+        ProblemAdd(&problems, "user_id", AUTH_ERROR_ARGUMENT, "Field required", "missing");
+    ReadChange(fcinfo, 1, &change, &problems);
     StoreCommitDurably();
     if (!StoreAccountLock(change.user_id, &account)) {
         StoreRequireSeen(!StoreAccountExists(change.user_id));
         ErrorRaise(AUTH_ERROR_USER_NOT_FOUND);
     }
-    balance = ApplyChange(&change, &account);
-    AuditRecord(&(AuditEvent){.action = "admin_change_balance",
-                              .user_id = change.user_id,
-                              .detail = psprintf("{\"amount\":" INT64_FORMAT
-                                                 ",\"balance\":" INT64_FORMAT "}",
-                                                 change.amount, balance)});
+    balance = ApplyChange(&change, &account, &is_replay);
+    if (!is_replay)
+        AuditRecord(&(AuditEvent){.action = "admin_change_balance",
+                                  .user_id = change.user_id,
+                                  .detail = psprintf("{\"amount\":" INT64_FORMAT
+                                                     ",\"balance\":" INT64_FORMAT "}",
+                                                     change.amount, balance)});
     PG_RETURN_INT64(balance);
 }

@@ -42,7 +42,7 @@ static const char *const api_functions[] = {
     "auth._arguments(text, text[])",
     "auth._require_admin()",
     "auth._origin(inet, text, text)",
-    "auth._audit_refused(text)",
+    "auth._audit_refused(text, text)",
 };
 
 /*

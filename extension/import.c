@@ -21,8 +21,8 @@
 #include "text.h"
 
 #define NAME_CHARS_MAX 255
-/* Greater integers are none in JavaScript; and new ids go on behind the greatest one. */
-#define ID_MAX INT64CONST(9007199254740992)
+/* JavaScript's integers end at 2^53, and new ids go on behind the greatest one. */
+#define ID_MAX INT64CONST(4503599627370496)
 
 PG_FUNCTION_INFO_V1(auth_service_import_users);
 PG_FUNCTION_INFO_V1(auth_service_import_signing_key);
@@ -58,18 +58,32 @@ IsImportableName(const char *name)
     return name == NULL || TextIsPrintable(cstring_to_text(name), NAME_CHARS_MAX);
 }
 
+/* RFC 3339 has four digits for the year, and so has every client's date. */
+static bool
+IsImportableTime(TimestampTz time)
+{
+    struct pg_tm tm;
+    fsec_t fsec;
+
+    return !TIMESTAMP_NOT_FINITE(time) && timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) == 0 &&
+           tm.tm_year >= 1 && tm.tm_year <= 9999;
+}
+
 /* Why this row cannot become an account; NULL where it can. */
 static const char *
 RowProblem(const ImportRow *row)
 {
-    if (!row->claims_id)
-        return "the id is not a number from 1 to 2^53";
+    if (!row->has_id || row->id <= 0 || row->id > ID_MAX)
+        return "the id is not a number from 1 to 2^52";
     if (row->email == NULL || !EmailIsValid(row->email))
         return "the e-mail is not a valid address";
     if (row->role == NULL || (strcmp(row->role, "user") != 0 && strcmp(row->role, "admin") != 0))
         return "the role is neither user nor admin";
     if (row->balance < 0)
         return "the balance is below zero";
+    if (!IsImportableTime(row->created_at) || !IsImportableTime(row->updated_at) ||
+        !IsImportableTime(row->blocked_at) || !IsImportableTime(row->last_activity_at))
+        return "a time is not between the years 1 and 9999";
     if (!IsImportableName(row->first_name) || !IsImportableName(row->last_name))
         return "a name is over 255 characters or has a control character";
     if (row->password_hash == NULL)
@@ -83,7 +97,6 @@ AcceptRow(void *context, ImportRow *row)
 {
     const char *problem;
 
-    row->claims_id = row->has_id && row->id > 0 && row->id <= ID_MAX;
     row->password_hash = PasswordHashImport(row->password_hash);
     problem = RowProblem(row);
     if (problem != NULL)
@@ -150,7 +163,8 @@ auth_service_import_users(PG_FUNCTION_ARGS)
  * The kid under which the key is kept.  From now on access tokens of the service before us, signed
  * with this secret, are good for imported accounts: until they expire, until the user logs out or
  * changes the password, and for so long at most.  A token that expires later than that is refused: it
- * would be a refresh token, which that service's look like.  For operators.  22023 for an algorithm other
+ * would be a refresh token, which that service's look like.  Another service's secret ends the tokens of
+ * the one before; its own users take its tokens where they are imported after it.  For operators.  22023 for an algorithm other
  * than HS256, a secret that is no HMAC key (RFC 7518, 3.2: 32 bytes at least), or a time that is none.
  */
 Datum
@@ -183,6 +197,9 @@ auth_service_import_signing_key(PG_FUNCTION_ARGS)
                         errhidecontext(true)));
     StoreCommitDurably();
     KeyImport(secret, &key);
+    /* Users of two services may have the same id: the tokens of one must not be good for the other's. */
+    if (StoreKeyIsOther(&key))
+        StoreAllImportedTokensEnd();
     StoreKeyImport(&key, until);
     AuditRecord(
         &(AuditEvent){.action = "import_signing_key", .detail = TextToJson("kid", key.kid)});

@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -20,7 +21,8 @@
 #include "identity.h"
 #include "store.h"
 
-#define LIST_LIMIT_MAX 1000
+#define LIST_LIMIT_MAX      1000
+#define SUBSTRING_CHARS_MAX 255
 
 /* Columns of auth.listed_user, from 0; next_cursor is the last one. */
 #define USER_ID               0
@@ -120,6 +122,20 @@ ReadChoice(FunctionCallInfo fcinfo, int number, const char *field, const char *c
     return 0;
 }
 
+/* A text to search for; one that no value can hold is a problem, and would take long to look for. */
+static text *
+ReadSubstring(FunctionCallInfo fcinfo, int number, const char *field, FieldProblems *problems)
+{
+    text *value = TextOrNull(fcinfo, number);
+
+    if (value != NULL && pg_mbstrlen_with_len(VARDATA_ANY(value), (int)VARSIZE_ANY_EXHDR(value)) >
+                             SUBSTRING_CHARS_MAX)
+        ProblemAdd(problems, field, AUTH_ERROR_ARGUMENT,
+                   psprintf("String should have at most %d characters", SUBSTRING_CHARS_MAX),
+                   "string_too_long");
+    return value;
+}
+
 /* ---- The lists -------------------------------------------------------------------------- */
 
 /*
@@ -127,8 +143,8 @@ ReadChoice(FunctionCallInfo fcinfo, int number, const char *field, const char *c
  *     role auth.user_role, is_blocked boolean, sort_by text, sort_order text, "limit" integer,
  *     cursor text) returns setof auth.listed_user
  *
- * The accounts that fit every filter that is not NULL; the texts are substrings, in any case of
- * letters.  sort_by: id, balance or last_activity_at; sort_order: asc or desc.  U422A for a bad value.
+ * The accounts that fit every filter that is neither NULL nor empty; the texts are substrings, in any
+ * case of letters.  sort_by: id, balance or last_activity_at; sort_order: asc or desc.  U422A for a bad value.
  */
 Datum
 auth_service_list_users(PG_FUNCTION_ARGS)
@@ -138,15 +154,15 @@ auth_service_list_users(PG_FUNCTION_ARGS)
     static const int value_columns[] = {-1, USER_BALANCE, USER_LAST_ACTIVITY_AT};
     FieldProblems problems = {0};
     ListPage page = {0};
-    UserFilter filter = {.email = TextOrNull(fcinfo, 1),
-                         .first_name = TextOrNull(fcinfo, 2),
-                         .last_name = TextOrNull(fcinfo, 3),
-                         .has_id = !PG_ARGISNULL(0),
+    UserFilter filter = {.has_id = !PG_ARGISNULL(0),
                          .has_role = !PG_ARGISNULL(4),
                          .has_is_blocked = !PG_ARGISNULL(5)};
     Listing listing = {.column_count = USER_COLUMN_COUNT, .id_column = USER_ID};
 
     RequireAdmin();
+    filter.email = ReadSubstring(fcinfo, 1, "email", &problems);
+    filter.first_name = ReadSubstring(fcinfo, 2, "first_name", &problems);
+    filter.last_name = ReadSubstring(fcinfo, 3, "last_name", &problems);
     page.sort_by =
         (ListOrder)ReadChoice(fcinfo, 6, "sort_by", sorts, lengthof(sorts),
                               "Input should be 'id', 'balance' or 'last_activity_at'", &problems);

@@ -265,10 +265,9 @@ auth_service_logout(PG_FUNCTION_ARGS)
     const Identity *identity = RequireIdentity();
 
     StoreCommitDurably();
-    if (IsNoSession(&identity->session_id))
-        StoreImportedTokensEnd(identity->user_id);
-    else
-        StoreRequireSeen(StoreSessionDelete(identity->user_id, &identity->session_id));
+    StoreRequireSeen(IsNoSession(&identity->session_id)
+                         ? StoreImportedTokensEnd(identity->user_id)
+                         : StoreSessionDelete(identity->user_id, &identity->session_id));
     AuditRecord(&(AuditEvent){.action = "logout", .user_id = identity->user_id});
     IdentityClear();
     PG_RETURN_VOID();

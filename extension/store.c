@@ -47,9 +47,27 @@ StoreOwner(void)
     return owner;
 }
 
+/*
+ * From PostgreSQL 16 on auto_explain prints the parameters of nested statements, hashes and keys among
+ * ours, into the log and to whoever asks for that by client_min_messages.  Not of ours.
+ */
+static int
+HideParameters(void)
+{
+    static const char setting[] = "auto_explain.log_parameter_max_length";
+    int level = 0;
+
+    if (GetConfigOption(setting, /* missing_ok */ true, /* restrict_privileged */ false) != NULL) {
+        level = NewGUCNestLevel();
+        set_config_option(setting, "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    }
+    return level;
+}
+
 void
 StoreBegin(StoreCall *call)
 {
+    call->settings_level = HideParameters();
     call->context = CurrentMemoryContext;
     GetUserIdAndSecContext(&call->user, &call->security_context);
     SetUserIdAndSecContext(StoreOwner(), call->security_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -62,6 +80,8 @@ StoreEnd(const StoreCall *call)
 {
     SPI_finish();
     SetUserIdAndSecContext(call->user, call->security_context);
+    if (call->settings_level > 0)
+        AtEOXact_GUC(true, call->settings_level);
 }
 
 /*
@@ -90,7 +110,8 @@ RequireVersion(void)
             (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
              errmsg("extension \"auth_service\" has version %s in this database, its library %s",
                     version ? version : "none", AUTH_SERVICE_VERSION),
-             errhint("Run ALTER EXTENSION auth_service UPDATE, or connect again."),
+             errhint("Run CREATE EXTENSION IF NOT EXISTS pg_trgm and ALTER EXTENSION auth_service "
+                     "UPDATE, or connect again."),
              errhidestmt(true), errhidecontext(true)));
 }
 

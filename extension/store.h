@@ -129,7 +129,6 @@ typedef struct ImportRow {
     bool has_last_activity_at;
     TimestampTz last_activity_at;
     text *email_normalized; /* for ImportJudge.accept to set */
-    bool claims_id;         /* the same: no new account may get this id */
 } ImportRow;
 
 typedef enum ImportOutcome {
@@ -167,7 +166,8 @@ extern bool StoreRoleUpdate(int64 id, UserRole role, TimestampTz now);
 extern bool StoreBlockUpdate(int64 id, bool block, TimestampTz now);
 extern bool StoreAccountDelete(int64 id, TimestampTz now);
 extern bool StoreAccountRestore(int64 id, TimestampTz now);
-extern void StoreImportedTokensEnd(int64 id);
+extern bool StoreImportedTokensEnd(int64 id);
+extern void StoreAllImportedTokensEnd(void);
 extern bool StoreAccountLock(int64 id, LockedAccount *account);
 extern void StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before);
 extern Datum StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now);
@@ -206,6 +206,7 @@ extern bool StoreKeyFind(const char *kid, SigningKey *key);
 extern bool StoreKeyActive(SigningKey *key);
 extern bool StoreKeyInsert(const SigningKey *key);
 
+extern bool StoreKeyIsOther(const SigningKey *key);
 extern void StoreKeyImport(const SigningKey *key, TimestampTz until);
 extern char *StoreImportedKids(TimestampTz now);
 

@@ -217,8 +217,8 @@ StoreAccountRestore(int64 id, TimestampTz now)
     return found;
 }
 
-/* From now on the account takes no access token of another service. */
-void
+/* From now on the account takes no access token of another service; whether it did so far. */
+bool
 StoreImportedTokensEnd(int64 id)
 {
     static Statement statement = {"UPDATE auth.users u SET takes_imported_tokens = false"
@@ -228,7 +228,20 @@ StoreImportedTokensEnd(int64 id)
                                   NULL};
     Datum values[] = {Int64GetDatum(id)};
 
-    StoreExecute(&statement, values, NULL);
+    return StoreExecute(&statement, values, NULL) == 1;
+}
+
+/* The same of every account. */
+void
+StoreAllImportedTokensEnd(void)
+{
+    static Statement statement = {
+        "UPDATE auth.users u SET takes_imported_tokens = false WHERE u.takes_imported_tokens",
+        0,
+        {0},
+        NULL};
+
+    StoreExecute(&statement, NULL, NULL);
 }
 
 /*

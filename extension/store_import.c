@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
@@ -25,7 +27,10 @@ RowTime(const Datum *values, const bool *nulls, int column, TimestampTz missing)
     return nulls[column] ? missing : DatumGetTimestampTz(values[column]);
 }
 
-#define IMPORT_COLUMNS 13
+#define IMPORT_COLUMNS    13
+#define ID_COLUMN         0
+#define EMAIL_COLUMN      1
+#define NORMALIZED_COLUMN 2
 
 /* An import under way: who judges the rows, and the columns of those that are to become accounts. */
 typedef struct ImportRun {
@@ -99,8 +104,6 @@ GiveRow(void *context, const Datum *values, const bool *nulls, bool is_last)
 
     if (run->judge->accept(run->judge->context, &row))
         KeepRow(run, &row);
-    if (row.claims_id && row.id > run->greatest_id)
-        run->greatest_id = row.id;
 }
 
 /* Why the account could not be added. */
@@ -123,39 +126,42 @@ ConflictOutcome(Datum id, Datum email_normalized)
     return outcome;
 }
 
-/* A row that was kept, and the ids that were added, in the order of the rows. */
-typedef struct AddedIds {
-    const ImportRun *run;
+/* The rows that were kept, on their way to being settled: the first one that is not yet. */
+typedef struct Settling {
+    ImportRun *run;
     int row;
-} AddedIds;
+} Settling;
 
-/* Tell of the rows from this one on, up to the one with this id, that they were not added. */
 static void
-SettleUpTo(AddedIds *added, bool has_id, int64 id)
+SettleRow(ImportRun *run, int row, ImportOutcome outcome)
 {
-    const ImportRun *run = added->run;
+    int64 id = DatumGetInt64(run->values[ID_COLUMN][row]);
 
-    for (; added->row < run->count; added->row++) {
-        Datum row_id = run->values[0][added->row];
-        ImportOutcome outcome = IMPORT_DONE;
-        bool is_added = has_id && DatumGetInt64(row_id) == id;
-
-        if (!is_added)
-            outcome = ConflictOutcome(row_id, run->values[2][added->row]);
-        run->judge->settle(run->judge->context, DatumGetInt64(row_id),
-                           TextDatumGetCString(run->values[1][added->row]), outcome);
-        if (is_added) {
-            added->row++;
-            return;
-        }
-    }
+    run->judge->settle(run->judge->context, id, TextDatumGetCString(run->values[EMAIL_COLUMN][row]),
+                       outcome);
+    if ((outcome == IMPORT_DONE || outcome == IMPORT_PRESENT) && id > run->greatest_id)
+        run->greatest_id = id;
 }
 
-/* A StoreRowSink. */
+/*
+ * A StoreRowSink for what was added, in the order of the rows: those before it were not.  Id and e-mail
+ * together tell which row it is; each of the two may stand there more than once.
+ */
 static void
-TakeAddedId(void *context, const Datum *values, const bool *nulls, bool is_last)
+TakeAdded(void *context, const Datum *values, const bool *nulls, bool is_last)
 {
-    SettleUpTo(context, true, DatumGetInt64(values[0]));
+    Settling *settling = context;
+    ImportRun *run = settling->run;
+    const Datum *ids = run->values[ID_COLUMN];
+    const Datum *emails = run->values[NORMALIZED_COLUMN];
+
+    while (DatumGetInt64(ids[settling->row]) != DatumGetInt64(values[0]) ||
+           !DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, emails[settling->row],
+                                                 values[1]))) {
+        SettleRow(run, settling->row, ConflictOutcome(ids[settling->row], emails[settling->row]));
+        settling->row++;
+    }
+    SettleRow(run, settling->row++, IMPORT_DONE);
 }
 
 /*
@@ -164,7 +170,7 @@ TakeAddedId(void *context, const Datum *values, const bool *nulls, bool is_last)
  * search_path could replace; with a schema it is not known.)
  */
 static void
-AddAccounts(const ImportRun *run)
+AddAccounts(ImportRun *run)
 {
     static Statement statement = {
         "WITH account AS (INSERT INTO auth.users (id, email, email_normalized, password_hash,"
@@ -178,16 +184,16 @@ AddAccounts(const ImportRun *run)
         " AS r (id, email, email_normalized, password_hash, first_name, last_name, is_admin, "
         "balance,"
         " blocked_at, deleted_at, created_at, updated_at, last_activity_at)"
-        " ON CONFLICT DO NOTHING RETURNING id, balance, updated_at), entry AS ("
+        " ON CONFLICT DO NOTHING RETURNING id, email_normalized, balance, updated_at), entry AS ("
         " INSERT INTO auth.balance_entries (user_id, number, amount, balance, created_at)"
         " SELECT a.id, 1, a.balance, a.balance, a.updated_at FROM account a"
-        " WHERE a.balance OPERATOR(pg_catalog.>) 0) SELECT a.id FROM account a",
+        " WHERE a.balance OPERATOR(pg_catalog.>) 0) SELECT a.id, a.email_normalized FROM account a",
         IMPORT_COLUMNS,
         {INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
          BOOLARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
          TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID},
         NULL};
-    AddedIds added = {.run = run};
+    Settling settling = {.run = run};
     Datum values[IMPORT_COLUMNS];
     int count = run->count;
     int lower = 1;
@@ -208,8 +214,11 @@ AddAccounts(const ImportRun *run)
                                                column_types[i], length, by_value, alignment));
     }
     added_count = StoreRun(&statement, values, NULL);
-    RowsToSink(added_count, added_count, TakeAddedId, &added);
-    SettleUpTo(&added, false, 0);
+    RowsToSink(added_count, added_count, TakeAdded, &settling);
+    for (; settling.row < count; settling.row++)
+        SettleRow(run, settling.row,
+                  ConflictOutcome(run->values[ID_COLUMN][settling.row],
+                                  run->values[NORMALIZED_COLUMN][settling.row]));
 }
 
 static void
@@ -217,7 +226,8 @@ MoveSequence(int64 greatest_id)
 {
     static Statement statement = {
         "SELECT pg_catalog.setval('auth.users_id_seq', $1) FROM auth.users_id_seq s"
-        " WHERE $1 OPERATOR(pg_catalog.>) s.last_value",
+        " WHERE $1 OPERATOR(pg_catalog.>) s.last_value"
+        " OR ($1 OPERATOR(pg_catalog.=) s.last_value AND NOT s.is_called)",
         1,
         {INT8OID},
         NULL};
@@ -235,8 +245,9 @@ void
 StoreImportUsers(text *users, TimestampTz now, const ImportJudge *judge)
 {
     static Statement rows = {
-        "SELECT r.id, r.email, r.hashed_password, NULLIF(r.first_name, ''), NULLIF(r.last_name, "
-        "''),"
+        "SELECT r.id, r.email, r.hashed_password,"
+        " CASE WHEN r.first_name OPERATOR(pg_catalog.<>) '' THEN r.first_name END,"
+        " CASE WHEN r.last_name OPERATOR(pg_catalog.<>) '' THEN r.last_name END,"
         " r.is_blocked, r.blocked_at, r.is_deleted, r.role, r.balance, r.created_at, r.updated_at,"
         " r.last_activity_at FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS r"
         " (id pg_catalog.int8, email pg_catalog.text, hashed_password pg_catalog.text,"

@@ -95,13 +95,13 @@ StoreKeyInsert(const SigningKey *key)
     return StoreExecute(&statement, values, NULL) == 1;
 }
 
-/* Keep a key of another service, for its tokens that expire by then, in place of the same secret. */
+/* Keep a key of another service, for its tokens that expire by then, in place of the one before. */
 void
 StoreKeyImport(const SigningKey *key, TimestampTz until)
 {
     static Statement statement = {
         "WITH retired AS (UPDATE auth.signing_keys k SET retired_at = $4"
-        " WHERE k.imported_until IS NOT NULL AND k.retired_at IS NULL AND k.secret" EQ "$3)"
+        " WHERE k.imported_until IS NOT NULL AND k.retired_at IS NULL)"
         " INSERT INTO auth.signing_keys (kid, algorithm, secret, is_active, created_at,"
         " imported_until) VALUES ($1, $2, $3, false, $4, $5)",
         5,
@@ -112,6 +112,26 @@ StoreKeyImport(const SigningKey *key, TimestampTz until)
                       TimestampTzGetDatum(until)};
 
     StoreExecute(&statement, values, NULL);
+}
+
+/* Whether the last key that was imported has another secret: it was another service's. */
+bool
+StoreKeyIsOther(const SigningKey *key)
+{
+    static Statement statement = {
+        "SELECT k.secret OPERATOR(pg_catalog.<>) $1 FROM auth.signing_keys k"
+        " WHERE k.imported_until IS NOT NULL ORDER BY k.created_at DESC LIMIT 1",
+        1,
+        {BYTEAOID},
+        NULL};
+    Datum values[] = {SecretDatum(key)};
+    StoreCall call;
+    bool is_other;
+
+    StoreBegin(&call);
+    is_other = StoreRun(&statement, values, NULL) == 1 && DatumGetBool(ColumnNotNull(1));
+    StoreEnd(&call);
+    return is_other;
 }
 
 /* The kids of the imported keys that may still verify, with blanks between; "" where there is none. */

@@ -60,7 +60,7 @@ AddSubstring(ListQuery *query, const char *column, text *value)
     const char *c;
     int i;
 
-    if (value == NULL)
+    if (value == NULL || VARSIZE_ANY_EXHDR(value) == 0)
         return;
     c = VARDATA_ANY(value);
     initStringInfo(&pattern);

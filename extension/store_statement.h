@@ -40,6 +40,7 @@ typedef struct StoreCall {
     Oid user;
     int security_context;
     MemoryContext context;
+    int settings_level; /* of settings that are changed until StoreEnd; 0: none */
 } StoreCall;
 
 extern void StoreBegin(StoreCall *call);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 /* So many bytes at most of a member's text, as written; and what is kept free for a line's end. */
@@ -24,8 +25,10 @@
 /* Stands for bytes that are no UTF-8. */
 #define NO_CHARACTER 0xFFFD
 
-/* How long a reader who does not read is waited for, in milliseconds, before lines are dropped. */
+/* How long a reader who does not keep up is waited for, and how often, in milliseconds; else lines
+ * are dropped. */
 #define READER_PATIENCE 1000
+#define PATIENCE_EVERY  60000
 
 static enum log_level logged_level = LEVEL_INFO;
 static bool is_json = true;
@@ -33,6 +36,7 @@ static bool is_json = true;
 /* Guards what follows, and keeps the lines of threads apart. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static long long lost;     /* lines that could not be written since one could */
+static long long patient_from; /* the moment from which the reader is waited for again */
 static bool is_unfinished; /* the last write ended within a line: the disk is full */
 
 void
@@ -217,15 +221,21 @@ log_milliseconds(struct log_line *line, const char *name, long long microseconds
 /* ---- Writing it ------------------------------------------------------------------------- */
 
 /*
- * Whether a line can be written without waiting for long.  A reader who has stopped costs one pause;
- * after that lines are dropped until he reads again: the service goes on.
+ * Whether a line can be written without waiting for long.  A reader who has stopped, or is slower than
+ * the service, costs one pause a minute; beside that lines are dropped while he is behind: the service
+ * goes on.
  */
 static bool
 has_room(void)
 {
     struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    return poll(&output, 1, lost > 0 ? 0 : READER_PATIENCE) > 0;
+    if (poll(&output, 1, 0) > 0)
+        return true;
+    if (clock_now() < patient_from)
+        return false;
+    patient_from = clock_now() + PATIENCE_EVERY;
+    return poll(&output, 1, READER_PATIENCE) > 0;
 }
 
 /* One write(2) a line, so that neither threads nor processes mix theirs. */

@@ -6,6 +6,29 @@
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- What we require must be nobody's who could take it away again, and our accounts with it: pgcrypto and
+-- pg_trgm are trusted, so anybody with CREATE on the database can have installed them, in a schema of
+-- theirs.  The database's owner could drop it all anyway.
+DO $guard$
+DECLARE
+    stranger record;
+BEGIN
+    SELECT e.extname, n.nspname INTO stranger
+    FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace,
+         pg_catalog.unnest(ARRAY[e.extowner, n.nspowner]) o (owner)
+         JOIN pg_catalog.pg_roles r ON r.oid = o.owner
+    WHERE e.extname IN ('pgcrypto', 'pg_trgm') AND NOT r.rolsuper AND r.rolname <> CURRENT_USER
+      AND r.rolname <> 'pg_database_owner'
+      AND r.oid <> (SELECT d.datdba FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
+    IF FOUND THEN
+        RAISE EXCEPTION 'extension "%" or its schema "%" belongs to another role', stranger.extname, stranger.nspname
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'That role could drop it, and auth_service with all accounts would go as well.',
+                  HINT = 'Drop it and let CREATE EXTENSION ... CASCADE install it, or change the owners.';
+    END IF;
+END
+$guard$;
+
 -- What is here before, so that the last part knows what is new.
 SELECT pg_catalog.set_config('auth_service_update.before', pg_catalog.concat_ws(',',
     (SELECT pg_catalog.string_agg('c' || c.oid, ',') FROM pg_catalog.pg_class c
@@ -93,7 +116,7 @@ $index$;
 
 -- A row a change of a balance; rows are added, never changed.  users.balance is their sum.
 CREATE TABLE auth.balance_entries (
-    user_id         bigint NOT NULL REFERENCES auth.users,
+    user_id         bigint NOT NULL,    -- no foreign key: see below
     number          bigint NOT NULL,    -- counts the user's entries, from 1, without a gap
     amount          bigint NOT NULL,    -- minor units; negative: a withdrawal
     balance         bigint NOT NULL CHECK (balance >= 0),   -- after it
@@ -108,6 +131,11 @@ COMMENT ON TABLE auth.balance_entries IS 'the ledger of balances';
 CREATE UNIQUE INDEX balance_entries_idempotency_key_key
     ON auth.balance_entries (user_id, (COALESCE(actor_id, 0)), idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+
+-- An extension's tables are there before their data is restored, and pg_restore --jobs knows no order
+-- among them: with a foreign key it would lose the rows that come too early.  The statements that add rows
+-- hold the account's row.
+ALTER TABLE auth.sessions DROP CONSTRAINT sessions_user_id_fkey;
 
 -- In 1.0 only an operator's own UPDATE can have set a balance.
 INSERT INTO auth.balance_entries (user_id, number, amount, balance, created_at)
@@ -205,7 +233,7 @@ COMMENT ON FUNCTION auth.audit(bigint, bigint, text, integer, text) IS
 
 -- Texts without a time zone are UTC's.
 CREATE FUNCTION auth.import_users(users json) RETURNS SETOF auth.import_note
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET timezone = 'UTC'
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
     AS 'MODULE_PATHNAME', 'auth_service_import_users';
 COMMENT ON FUNCTION auth.import_users(json) IS
     'for operators: adds accounts from an array of another service''s rows; returns those not added';
@@ -227,10 +255,10 @@ CREATE FUNCTION auth._origin(ip inet, user_agent text, request_id text) RETURNS 
 COMMENT ON FUNCTION auth._origin(inet, text, text) IS
     'where the request of this transaction comes from, for the audit log';
 
-CREATE FUNCTION auth._audit_refused(action text) RETURNS void
+CREATE FUNCTION auth._audit_refused(action text, access_token text) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_audit_refused';
-COMMENT ON FUNCTION auth._audit_refused(text) IS
-    'records that the identity was refused an admin''s function: the refusal itself undid its record';
+COMMENT ON FUNCTION auth._audit_refused(text, text) IS
+    'records that the token''s user was refused an admin''s function: the refusal itself undid its record';
 
 -- ---- Privileges ------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ SELECT is(auth.admin_change_balance(:ann, 2, 'k1'), 60::bigint, 'an operator: hi
 SELECT is(auth.admin_change_balance(:ann, 2, 'k1'), 60::bigint, 'an operator: once');
 SELECT throws_ok(format('SELECT auth.admin_change_balance(%s, 1)', :root), 'U403B', 'Admin users cannot have an active balance', 'an admin has none');
 SELECT throws_ok('SELECT auth.admin_change_balance(999, 1)', 'U404B', 'User not found', 'nobody');
-SELECT throws_ok('SELECT auth.admin_change_balance(NULL, 1)', 'U404B', NULL, 'NULL');
+SELECT throws_ok('SELECT auth.admin_change_balance(NULL, 1)', 'U422A', NULL, 'NULL');
 BEGIN;
 SELECT auth.authenticate(:'r') \gset
 SELECT is(auth.balance(), 0::bigint, 'an admin may look');

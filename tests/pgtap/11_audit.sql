@@ -1,6 +1,6 @@
 -- The audit log: each deed and each failure, who, to whom, from where; in the deed's transaction; nothing secret.
 \ir ../setup.sql
-SELECT plan(26);
+SELECT plan(27);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT auth.register('root@example.com', 'Secret123') AS root \gset
@@ -45,6 +45,7 @@ SELECT is(pg_temp.newest(), format('unblock_user actor=%s user=%s', :root, :ann)
 SELECT auth.block_user(999) \gset
 SELECT is(pg_temp.newest(), format('unblock_user actor=%s user=%s', :root, :ann), 'what met nobody is no event');
 SELECT auth.admin_change_balance(:ann, 5, 'secret-key') \gset
+SELECT auth.admin_change_balance(:ann, 5, 'secret-key') \gset
 SELECT is(pg_temp.newest(), format('admin_change_balance actor=%s user=%s {"amount": 5, "balance": 5}', :root, :ann), 'admin_change_balance');
 ROLLBACK;
 SELECT isnt(pg_temp.newest(), format('admin_change_balance actor=%s user=%s {"amount": 5, "balance": 5}', :root, :ann), 'a deed that is undone has no entry');
@@ -52,20 +53,23 @@ SELECT isnt(pg_temp.newest(), format('admin_change_balance actor=%s user=%s {"am
 -- Refusals.
 SELECT auth.unblock_user(:ann) \gset
 SELECT access_token AS a, refresh_token AS r0 FROM auth.login('ann@example.com', 'Secret123') \gset
-BEGIN;
-SELECT auth.authenticate(:'a') \gset
-SELECT auth._audit_refused('POST /admin/block/{user_id}') \gset
-COMMIT;
+SELECT auth._audit_refused('POST /admin/block/{user_id}', :'a') \gset
 SELECT is(pg_temp.newest(), format('refused actor=%1$s user=%1$s {"action": "POST /admin/block/{user_id}"}', :ann), 'a refusal');
 BEGIN;
-SELECT auth.authenticate(:'a') \gset
-SELECT count(*) FROM (SELECT auth._audit_refused('again ' || i) FROM generate_series(1, 200) i) x \gset
+SELECT count(*) FROM (SELECT auth._audit_refused('again ' || i, :'a') FROM generate_series(1, 200) i) x \gset
 SELECT is((SELECT count(*) FROM auth.audit_log WHERE user_id = :ann), 60::bigint, 'refusals: at most so many a minute that the user has 60 entries');
 UPDATE auth.audit_log SET at = at - interval '61 seconds';
-SELECT auth._audit_refused('later') \gset
+SELECT auth._audit_refused('later', :'a') \gset
 SELECT is(pg_temp.newest(), format('refused actor=%1$s user=%1$s {"action": "later"}', :ann), 'refusals: again in the next minute');
 ROLLBACK;
-SELECT throws_ok($$SELECT auth._audit_refused('x')$$, 'U401A', NULL, 'a refusal of nobody');
+BEGIN;
+SELECT auth.authenticate(:'a') \gset
+SELECT auth.logout() \gset
+COMMIT;
+SELECT auth._audit_refused(repeat('ü', 100000), :'a') \gset
+SELECT is(pg_temp.newest(), format('refused actor=%1$s user=%1$s {"action": "%2$s"}', :ann, repeat('ü', 64)), 'a refusal: who has logged out meanwhile does not escape, and cannot write a novel');
+SELECT throws_ok($$SELECT auth._audit_refused('x', 'x.y.z')$$, 'U401B', NULL, 'a refusal of nobody');
+SELECT access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset
 
 BEGIN;
 SELECT auth.authenticate(:'a') \gset

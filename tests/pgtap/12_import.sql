@@ -1,7 +1,7 @@
 -- Taking the users of the service before us over, with their passwords, states and access tokens.
 \ir ../setup.sql
 \ir ../tokens.sql
-SELECT plan(80);
+SELECT plan(94);
 
 -- Its table.
 CREATE TYPE public.user_role_enum AS ENUM ('user', 'admin');
@@ -54,8 +54,8 @@ SELECT is((SELECT array_agg(detail ORDER BY id) FROM auth.audit_log WHERE action
 SELECT is((SELECT string_agg(reason, '') FROM auth.import_users(json_build_array(
               json_build_object('id', 100, 'email', 'good@example.com', 'hashed_password', :'hash_b', 'role', 'user', 'balance', 1)::jsonb || bad::jsonb))),
           wanted, 'refused: ' || bad)
-FROM (VALUES ('{"id":null}', 'the id is not a number from 1 to 2^53'), ('{"id":0}', 'the id is not a number from 1 to 2^53'), ('{"id":-5}', 'the id is not a number from 1 to 2^53'),
-             ('{"id":9007199254740993}', 'the id is not a number from 1 to 2^53'), ('{"id":10}', 'another account has this id'),
+FROM (VALUES ('{"id":null}', 'the id is not a number from 1 to 2^52'), ('{"id":0}', 'the id is not a number from 1 to 2^52'), ('{"id":-5}', 'the id is not a number from 1 to 2^52'),
+             ('{"id":4503599627370497}', 'the id is not a number from 1 to 2^52'), ('{"id":10}', 'another account has this id'),
              ('{"email":"ANN@EXAMPLE.COM"}', 'another account has this e-mail'), ('{"email":null}', 'the e-mail is not a valid address'), ('{"email":"x"}', 'the e-mail is not a valid address'),
              ('{"role":null}', 'the role is neither user nor admin'), ('{"role":"root"}', 'the role is neither user nor admin'), ('{"balance":-1}', 'the balance is below zero'),
              ('{"first_name":"a\u0007"}', 'a name is over 255 characters or has a control character'), (format('{"last_name":"%s"}', repeat('x', 256)), 'a name is over 255 characters or has a control character')) c (bad, wanted);
@@ -66,6 +66,31 @@ FROM unnest(ARRAY[NULL, '', 'Secret123', '$2x$' || substr(:'hash', 5), '$2$04$' 
 SELECT is((SELECT count(*) FROM auth.users WHERE id >= 100), 0::bigint, 'refused: none came in');
 SELECT is((SELECT array_agg(id || reason) FROM auth.import_users('[{"id":200,"email":"A@x.org","hashed_password":"$2b$04$abcdefghijklmnopqrstuu5Z9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Z","role":"user"},
     {"id":201,"email":"a@x.org","hashed_password":"$2b$04$abcdefghijklmnopqrstuu5Z9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Z","role":"user"}]')), '{"201another account has this e-mail"}', 'two that differ in case only: the first one');
+-- One id, or one e-mail, in two rows: each is told of what became of it.
+SELECT is((SELECT array_agg(n.id || n.email || n.refused || n.reason) FROM auth.import_users(json_build_array(
+        json_build_object('id', 210, 'email', 'ANN@example.com', 'hashed_password', :'hash_b', 'role', 'user'), json_build_object('id', 210, 'email', 'b210@x.org', 'hashed_password', :'hash_b', 'role', 'user'),
+        json_build_object('id', 210, 'email', 'c210@x.org', 'hashed_password', :'hash_b', 'role', 'user'))) n),
+    '{"210ANN@example.comtrueanother account has this id","210c210@x.orgtrueanother account has this id"}', 'one id three times: the one that could come in is in');
+SELECT is((SELECT email FROM auth.users WHERE id = 210), 'b210@x.org', 'and it is that one');
+SELECT is((SELECT string_agg(reason, '') FROM auth.import_users(json_build_array(
+              json_build_object('id', 220, 'email', 't@example.com', 'hashed_password', :'hash_b', 'role', 'user')::jsonb || bad::jsonb))), 'a time is not between the years 1 and 9999', 'refused: ' || bad)
+FROM unnest('{"{\"created_at\":\"infinity\"}","{\"updated_at\":\"-infinity\"}","{\"last_activity_at\":\"0044-03-15 BC\"}","{\"is_blocked\":true,\"blocked_at\":\"10000-01-01\"}"}'::text[]) bad;
+SET datestyle = 'SQL, DMY';
+SELECT count(*) FROM auth.import_users(json_build_array(json_build_object('id', 221, 'email', 'd@example.com', 'hashed_password', :'hash_b', 'role', 'user', 'created_at', '01/02/2024'))) \gset
+RESET datestyle;
+SELECT is((SELECT created_at FROM auth.users WHERE id = 221), '2024-01-02 00:00+00', 'the session''s date style does not matter');
+-- A trial, rolled back, and rows that are refused do not move the ids of new accounts.
+SELECT last_value AS before FROM auth.users_id_seq \gset
+SELECT count(*) FROM auth.import_users('[{"id":4503599627370496,"email":"garbage"}]') \gset
+SELECT is((SELECT last_value FROM auth.users_id_seq), :before::bigint, 'a refused row does not move the sequence');
+-- A hostile "=" in front of pg_catalog.
+CREATE SCHEMA evil; CREATE TABLE evil.log (what text);
+CREATE FUNCTION evil.eq(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO evil.log VALUES ($1); RETURN $1 OPERATOR(pg_catalog.=) $2; END $$;
+CREATE OPERATOR evil.= (FUNCTION = evil.eq, LEFTARG = text, RIGHTARG = text); CREATE OPERATOR evil.<> (FUNCTION = evil.eq, LEFTARG = text, RIGHTARG = text);
+SET search_path = evil, pg_catalog, public;
+SELECT count(*) FROM auth.import_users(json_build_array(json_build_object('id', 222, 'email', 'e@example.com', 'hashed_password', :'hash_b', 'first_name', 'Eve', 'role', 'user'))) \gset
+RESET search_path;
+SELECT is((SELECT count(*) FROM evil.log), 0::bigint, 'a hostile operator is not called');
 SELECT throws_ok($$SELECT auth.import_users('[{"id":"x"}]')$$, '22P02', NULL, 'a value of another type is an error');
 SELECT throws_ok($$SELECT auth.import_users('{"id":1}')$$, '22023', NULL, 'so is what is no array');
 SELECT is((SELECT count(*) FROM auth.import_users('[]')), 0::bigint, 'an empty array');
@@ -102,4 +127,18 @@ SELECT is((SELECT count(*) FROM auth.signing_keys WHERE imported_until IS NOT NU
 SELECT isnt(auth.verify_token(pg_temp.old('13', 60)), NULL, 'and works');
 SELECT is(auth.change_password('root@example.com', 'Secret123', 'Secret124'), true, 'a changed password');
 SELECT is(auth.verify_token(pg_temp.old('13', 60)), NULL, 'ends them too');
+
+-- Another service's secret: its users may have the same ids.
+SELECT count(*) FROM auth.import_users(json_build_array(json_build_object('id', 230, 'email', 'a230@example.com', 'hashed_password', :'hash_b', 'role', 'admin'))) \gset
+SELECT isnt(auth.verify_token(pg_temp.old('230', 60)), NULL, 'two services: a token of the first one');
+SELECT auth.import_signing_key('HS256', 'a secret of another service than before') \gset
+SELECT is(auth.verify_token(pg_temp.old('230', 60, 'a secret of another service than before')), NULL, 'two services: the second one''s are not good for users of the first');
+SELECT is(auth.verify_token(pg_temp.old('230', 60)), NULL, 'two services: and the first one''s have ended');
+SELECT count(*) FROM auth.import_users(json_build_array(json_build_object('id', 231, 'email', 'b231@example.com', 'hashed_password', :'hash_b', 'role', 'user'))) \gset
+SELECT isnt(auth.verify_token(pg_temp.old('231', 60, 'a secret of another service than before')), NULL, 'two services: the second one''s are good for its users');
+
+-- The one and only account, with the id 1.
+DELETE FROM auth.balance_entries; DELETE FROM auth.users; ALTER SEQUENCE auth.users_id_seq RESTART;
+SELECT count(*) FROM auth.import_users(json_build_array(json_build_object('id', 1, 'email', 'first@example.com', 'hashed_password', :'hash_b', 'role', 'admin'))) \gset
+SELECT is(auth.register('second@example.com', 'Secret123'), 2::bigint, 'after a user with the id 1 comes 2');
 SELECT finish();

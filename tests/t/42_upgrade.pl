@@ -74,6 +74,16 @@ foreach my $version (sort keys %older)
     $s->stop_shim;
 }
 
+# What we require belongs to somebody who could drop it, and us with it.
+$s->node->safe_psql('postgres', 'CREATE ROLE regress_alice LOGIN; CREATE DATABASE strange; GRANT CREATE ON DATABASE strange TO regress_alice');
+$s->node->safe_psql('strange', 'SET ROLE regress_alice; CREATE SCHEMA alice; CREATE EXTENSION pg_trgm SCHEMA alice');
+my (undef, undef, $refused) = $s->node->psql('strange', 'CREATE EXTENSION auth_service CASCADE');
+like($refused, qr/ERROR:  extension "pg_trgm" or its schema "alice" belongs to another role/, 'an extension of a stranger is not built on');
+$s->node->safe_psql('strange', 'GRANT CREATE ON SCHEMA public TO regress_alice; SET ROLE regress_alice; DROP SCHEMA alice CASCADE; CREATE EXTENSION pg_trgm SCHEMA public');
+(undef, undef, $refused) = $s->node->psql('strange', 'CREATE EXTENSION auth_service CASCADE');
+like($refused, qr/belongs to another role/, 'nor in our schema');
+$s->node->safe_psql('strange', 'DROP EXTENSION pg_trgm; SET client_min_messages = warning; CREATE EXTENSION auth_service CASCADE');
+
 # A library that is newer than the schema says so, and does nothing.
 $s->node->safe_psql('postgres', 'CREATE DATABASE behind');
 my ($first) = sort keys %older;
@@ -87,6 +97,9 @@ is($out, "t\nt", 'and an update mends it within the session') or diag $err;
 $s->node->safe_psql('postgres', 'CREATE DATABASE auth_service');
 $s->{database} = 'auth_service';
 $s->sql("SET client_min_messages = warning; CREATE EXTENSION auth_service VERSION '$first' CASCADE");
+# As that version left it, which required pgcrypto only.
+$s->sql("DELETE FROM pg_depend WHERE objid = (SELECT oid FROM pg_extension WHERE extname = 'auth_service') AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_trgm');
+         DROP EXTENSION pg_trgm") if $first eq '1.0';
 is(join('', ($s->command('init-db'))[ 0, 1 ]), "0updated extension auth_service from $first to $current\n", 'init-db updates');
 is(join('', ($s->command('init-db'))[ 0, 1 ]), '0', 'init-db: once');
 done_testing();
