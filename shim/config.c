@@ -380,6 +380,15 @@ config_read(struct config *config, int argc, char **argv)
     }
     if (config->command == NULL)
         fail("%s is missing", "a command");
+    /* There may be a password in it, and command lines are public: not longer than needed. */
+    if (is_option_given(argc, argv, "--from")) {
+        char *shown = (char *)config->import_from;
+
+        config->import_from = strdup(shown);
+        if (config->import_from == NULL)
+            fail("%s", "out of memory");
+        memset(shown, 'x', strlen(shown));
+    }
     config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&
         getenv("PGDATABASE") == NULL)

@@ -9,6 +9,7 @@
 
 #include "db_admin.h"
 #include "db_connect.h"
+#include "log.h"
 
 #define COMMAND_PARAMETERS_MAX 4
 
@@ -20,7 +21,9 @@ struct db_admin {
 static void
 complain(const char *what, const char *message)
 {
-    fprintf(stderr, "auth-service: %s: %.*s\n", what, (int)strcspn(message, "\n"), message);
+    fprintf(stderr, "auth-service: %s: ", what);
+    log_print(stderr, message, strcspn(message, "\n"));
+    fputc('\n', stderr);
 }
 
 /* A line for each problem of a field, "field: message [type]", without the type. */
@@ -33,7 +36,9 @@ complain_of_fields(const char *detail)
 
         while (text > 0 && detail[text - 1] != '[')
             text--;
-        fprintf(stderr, "auth-service: error: %.*s\n", (int)(text > 2 ? text - 2 : line), detail);
+        fputs("auth-service: error: ", stderr);
+        log_print(stderr, detail, text > 2 ? text - 2 : line);
+        fputc('\n', stderr);
         detail += line + (detail[line] == '\n');
     }
 }
@@ -94,15 +99,27 @@ complain_of_result(struct db_admin *admin, const PGresult *result)
     else {
         complain("error", message ? message : PQerrorMessage(admin->pg));
         if (detail != NULL)
-            fprintf(stderr, "%s\n", detail);
+            complain("detail", detail);
         if (hint != NULL)
-            fprintf(stderr, "%s\n", hint);
+            complain("hint", hint);
     }
 }
 
-/* Run a statement; NULL after a line where that failed. */
+static void
+fill_error(struct db_admin *admin, const PGresult *result, struct db_admin_error *error)
+{
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    snprintf(error->sqlstate, sizeof(error->sqlstate), "%s", sqlstate ? sqlstate : "");
+    snprintf(error->message, sizeof(error->message), "%s",
+             message ? message : PQerrorMessage(admin->pg));
+}
+
+/* Run a statement; NULL where that failed, after a line, or with the error where one is asked for. */
 static PGresult *
-run(struct db_admin *admin, const char *sql, int count, const char *const *parameters)
+run(struct db_admin *admin, const char *sql, int count, const char *const *parameters,
+    struct db_admin_error *error)
 {
     PGresult *result =
         PQexecParams(admin->pg, sql, count, NULL, parameters, NULL, NULL, /* text */ 0);
@@ -110,7 +127,10 @@ run(struct db_admin *admin, const char *sql, int count, const char *const *param
 
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return result;
-    complain_of_result(admin, result);
+    if (error != NULL)
+        fill_error(admin, result, error);
+    else
+        complain_of_result(admin, result);
     PQclear(result);
     return NULL;
 }
@@ -118,7 +138,7 @@ run(struct db_admin *admin, const char *sql, int count, const char *const *param
 char *
 db_admin_value(struct db_admin *admin, const char *sql, int count, const char *const *parameters)
 {
-    PGresult *result = run(admin, sql, count, parameters);
+    PGresult *result = run(admin, sql, count, parameters, NULL);
     char *value = result ? strdup(PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "") : NULL;
 
     PQclear(result);
@@ -127,9 +147,9 @@ db_admin_value(struct db_admin *admin, const char *sql, int count, const char *c
 
 bool
 db_admin_rows(struct db_admin *admin, const char *sql, int count, const char *const *parameters,
-              db_admin_row take, void *context)
+              db_admin_row take, void *context, struct db_admin_error *error)
 {
-    PGresult *result = run(admin, sql, count, parameters);
+    PGresult *result = run(admin, sql, count, parameters, error);
     int row;
     int column;
 

@@ -63,6 +63,18 @@ db_connect(const struct config *config, const char *database)
     return PQconnectdbParams(keywords, values, /* expand_dbname */ config->database_url != NULL);
 }
 
+/*
+ * Whether a URI, behind its scheme, has an "@" that does not end its user's part.  libpq would take a piece
+ * of the password for a host or a port, and print it.
+ */
+static bool
+has_stray_at(const char *uri)
+{
+    const char *at = uri + strcspn(uri, "@/?");
+
+    return strcspn(*at == '@' ? at + 1 : at, "@") < strcspn(*at == '@' ? at + 1 : at, "?");
+}
+
 bool
 db_check_url(struct config *config)
 {
@@ -84,6 +96,11 @@ db_check_url(struct config *config)
             return false;
         memmove(url + bare, url + scheme, strlen(url + scheme) + 1);
         config->database_url = url;
+    }
+    if (is_uri && has_stray_at(strstr(config->database_url, "://") + 3)) {
+        fprintf(stderr, "auth-service: the database URL has an \"@\" or a \"/\" in its password: "
+                        "write %%40 and %%2F\n");
+        return false;
     }
     /* Without "=" or "://" libpq would take it for a database's name, and quote it in messages. */
     options = is_uri || strchr(config->database_url, '=') != NULL

@@ -35,9 +35,9 @@ static bool is_json = true;
 
 /* Guards what follows, and keeps the lines of threads apart. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static long long lost;     /* lines that could not be written since one could */
+static long long lost;         /* lines that could not be written since one could */
 static long long patient_from; /* the moment from which the reader is waited for again */
-static bool is_unfinished; /* the last write ended within a line: the disk is full */
+static bool is_unfinished;     /* the last write ended within a line: the disk is full */
 
 void
 log_open(enum log_level level, enum log_format format)
@@ -298,4 +298,21 @@ log_event(enum log_level level, const char *message, const char *name, const cha
     if (name != NULL)
         log_text(&line, name, text);
     log_end(&line);
+}
+
+void
+log_print(FILE *stream, const char *text, size_t length)
+{
+    const char *end = text + length;
+
+    while (text < end) {
+        size_t size;
+        unsigned int c = next_character(text, (size_t)(end - text), &size);
+
+        if (is_plain(c) || c == '"' || c == '\\')
+            fwrite(text, 1, size, stream);
+        else
+            fprintf(stream, "\\u%04x", c & 0xFFFF);
+        text += size;
+    }
 }

@@ -10,6 +10,7 @@
 #define SHIM_LOG_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stddef.h>
 
 /* As --log-level and --log-format list them. */
@@ -44,5 +45,8 @@ void log_end(struct log_line *line);
 
 /* A line with one member, or none where name is NULL. */
 void log_event(enum log_level level, const char *message, const char *name, const char *text);
+
+/* Print a text to a stream as a line has it: nothing in it steers a terminal or ends the line. */
+void log_print(FILE *stream, const char *text, size_t length);
 
 #endif

@@ -41,7 +41,7 @@ access tokens signed with that secret are good until they expire, for a day at m
 refused id 100004, n\@example.com: the balance is below zero
 refused id 1, user1\@example.com: another account has this id
 refused id 100001, USER2\@example.com: another account has this e-mail
-refused id 100002, evil??[31m: the e-mail is not a valid address
+refused id 100002, evil\\u000a\\u001b[31m: the e-mail is not a valid address
 refused id 100003, h\@example.com: the password hash is none of bcrypt, \$2a\$, \$2b\$ or \$2y\$, with a cost from 4 to 16
 imported 99999 users; 0 were here already; refused 5
 TEXT
@@ -87,6 +87,62 @@ foreach (
     is($status, $wanted, "import @$arguments: status") or diag $out;
     like($err, $message, "import @$arguments: message");
 }
+# A table that is not as it should be: what cannot be read is refused row by row, what was not met is said,
+# and the counts are those of the database.
+$s->node->safe_psql('postgres', 'CREATE DATABASE odd ENCODING UTF8 TEMPLATE template0');
+$s->node->safe_psql('odd', <<"SQL");
+CREATE TABLE users (id bigint, email text, hashed_password text, first_name text, last_name text, is_blocked text, blocked_at text, is_deleted boolean, role text, balance numeric, created_at text, updated_at text, last_activity_at text);
+INSERT INTO users SELECT 200000 + i, 'odd' || i || '\@example.com', '$hash', NULL, NULL, 'false', NULL, false, 'user', 0, '2024-01-01', '2024-01-01', NULL FROM generate_series(1, 20) i;
+UPDATE users SET balance = 1.5 WHERE id = 200003;
+UPDATE users SET created_at = 'junk' WHERE id = 200007;
+UPDATE users SET is_blocked = 'perhaps' WHERE id = 200020;
+UPDATE users SET id = NULL WHERE id = 200011;
+UPDATE users SET email = E'rtl\\u202e\\u009b\@example.com' WHERE id = 200012;
+SQL
+my $odd = ($url =~ s/seed/odd/r) . '&user=' . getpwuid($<);
+($status, $out, $err) = $s->command('import', "--from=$odd");
+is($status, 1, 'an odd table: exit status');
+is($out, <<'TEXT', 'an odd table: what cannot be read is refused row by row');
+refused id 200020: invalid input syntax for type boolean: "perhaps"
+refused id 200003: invalid input syntax for type bigint: "1.5"
+refused id 200007: invalid input syntax for type timestamp with time zone: "junk"
+refused id 200012, rtl\u202e\u009b@example.com: the e-mail is not a valid address
+imported 15 users; 0 were here already; refused 4
+TEXT
+is($err, "auth-service: error: 1 rows of the other table were not read: their ids are NULL or not unique\n", 'an odd table: and what was not met is said');
+is($s->sql("SELECT count(*) FROM auth.users WHERE email LIKE 'odd%'"), 15, 'an odd table: the count is true');
+{
+    local %ENV = (%ENV, $s->environment('auth_service_shim'));
+    IPC::Run::run([ $ENV{AUTH_SERVICE}, 'import', "--from=$odd" ], '>', \$out, '2>', \$err);
+    is($out, "stopped; what follows is in, the rest comes when this is run again:\nimported 0 users; 0 were here already; refused 0\n", 'without the right: nothing is claimed');
+    like($err, qr/^auth-service: error: permission denied for function import_users$/m, 'without the right: said');
+    local %ENV = (%ENV, $s->environment);
+    IPC::Run::run([ 'sh', '-c', 'exec "$0" "$@" >/dev/full', $ENV{AUTH_SERVICE}, 'import', "--from=$odd" ], '2>', \$err);
+    like($err, qr/cannot write the report/, 'a report that cannot be written: said');
+}
+foreach ('postgresql://u:p@ss@127.0.0.1/x', 'postgresql://u:pa/ss@127.0.0.1/x')
+{
+    ($status, $out, $err) = $s->command('import', "--from=$_");
+    is("$status$out$err", qq(1auth-service: the database URL has an "@" or a "/" in its password: write %40 and %2F\n), 'a password that is not encoded: no part of it is printed');
+}
+
+# People register and log in while it runs: each gets an id of their own, and nobody an error.
+$s->node->safe_psql('seed', "TRUNCATE users; INSERT INTO users SELECT i, 'more' || i || '\@example.com', '$hash', NULL, NULL, false, NULL, false, 'user', 0, now(), now(), NULL FROM generate_series(300000, 330000) i");
+my @answers = $s->parallel(5, sub {
+    my ($n) = @_;
+    return join ' ', $s->command('import', "--from=$url") if $n == 1;
+    my %status;
+    for (my $end = time + 2; time < $end;)
+    {
+        $status{ $s->request('POST', '/auth/register', json => { email => "busy$n." . ++$status{n} . '@example.com', password => 'Secret123' })->{status} }++;
+        $status{ $s->request('POST', '/auth/login', form => [ username => 'user3@example.com', password => 'Secret123' ])->{status} }++;
+    }
+    delete $status{n};
+    return join ',', keys %status;
+});
+is(join('|', @answers), "0 imported 30001 users; 0 were here already; refused 0  |200|200|200|200", 'registrations and logins during an import');
+is($s->sql("SELECT count(*) FROM auth.users WHERE id > 330000 AND email LIKE 'more%'"), 0, 'no id was taken twice');
+
 local $ENV{AUTH_SERVICE_IMPORT_SECRET} = 'short';
 ($status, $out, $err) = $s->command('import', "--from=$url");
 is($status, 1, 'a short secret: refused');
