@@ -11,6 +11,7 @@
 #include "api.h"
 #include "buffer.h"
 #include "docs.h"
+#include "header.h"
 #include "log.h"
 #include "parameters.h"
 #include "problem.h"
@@ -174,46 +175,6 @@ respond_result(struct http_response *response, struct owner *owner,
 
 /* ---- Requests --------------------------------------------------------------------------- */
 
-/*
- * The token of "Bearer token" (RFC 6750, 2.1), the scheme in any case.  *is_bearer tells whether
- * it is that scheme at all; NULL where the token is none.
- */
-static const char *
-bearer_token(const char *authorization, bool *is_bearer)
-{
-    const char *token;
-
-    *is_bearer = authorization != NULL && strncasecmp(authorization, "Bearer ", 7) == 0 &&
-                 authorization[7] != '\0';
-    if (!*is_bearer)
-        return NULL;
-    token = authorization + 7;
-    return token[strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                               "-._~+/=")] == '\0'
-               ? token
-               : NULL;
-}
-
-/* Whether a Content-Type names this media type; of its parameters only charset=utf-8 will do. */
-static bool
-is_media_type(const char *content_type, const char *media_type)
-{
-    size_t length = strlen(media_type);
-    const char *rest;
-
-    if (content_type == NULL || strncasecmp(content_type, media_type, length) != 0)
-        return false;
-    rest = content_type + length;
-    rest += strspn(rest, " \t");
-    if (*rest == '\0')
-        return true;
-    if (*rest != ';')
-        return false;
-    rest += 1 + strspn(rest + 1, " \t");
-    return *rest == '\0' || strcasecmp(rest, "charset=utf-8") == 0 ||
-           strcasecmp(rest, "charset=\"utf-8\"") == 0;
-}
-
 /* The row for the body that was sent; NULL where no row takes it. */
 static const struct route *
 choose_body(const struct route *route, const struct http_request *request)
@@ -224,9 +185,9 @@ choose_body(const struct route *route, const struct http_request *request)
         return route;
     if (encoding != NULL && strcasecmp(encoding, "identity") != 0)
         return NULL;
-    if (is_media_type(request->content_type, "application/json"))
+    if (header_is_media_type(request->content_type, "application/json"))
         return route_for_body(route, ROUTE_JSON);
-    if (is_media_type(request->content_type, "application/x-www-form-urlencoded"))
+    if (header_is_media_type(request->content_type, "application/x-www-form-urlencoded"))
         return route_for_body(route, ROUTE_FORM);
     return NULL;
 }
@@ -242,35 +203,36 @@ needs_origin(const struct route *route)
 }
 
 static void
-log_refusal(const char *request_id, const char *sqlstate)
+log_refusal(const char *request_id, const char *action, const char *sqlstate)
 {
     struct log_line line;
 
     log_begin(&line, LEVEL_ERROR, "a refusal was not recorded");
     log_text(&line, "request_id", request_id);
+    log_text(&line, "action", action);
     log_text(&line, "sqlstate", sqlstate);
     log_end(&line);
 }
 
 /*
- * Record that somebody who is no admin called an admin's route.  The refusal was an error, which
- * would have undone its own record: so this is a call of its own.
+ * Record that somebody who is no admin, or is blocked, called an admin's route.  The refusal was an error,
+ * which would have undone its own record: so this is a call of its own, for the token's user, who may be
+ * nobody's identity any more by now.
  */
 static void
 record_refused(struct db_pool *pool, const struct http_request *request, const struct route *route,
                const struct db_caller *caller)
 {
-    const struct db_statement statement = {REFUSED_ID, "SELECT auth._audit_refused($1)", 1};
-    struct db_caller anybody = *caller;
+    const struct db_statement statement = {REFUSED_ID, "SELECT auth._audit_refused($1, $2)", 2};
+    const struct db_caller nobody = {.origin = caller->origin};
     struct db_result result;
     char action[128];
-    const char *values[] = {action};
+    const char *values[] = {action, caller->token};
 
     snprintf(action, sizeof(action), "%s %s", route->method, route->path);
-    anybody.is_admin = false;
-    db_call(pool, &anybody, &statement, values, &(struct db_limits){0}, &result);
+    db_call(pool, &nobody, &statement, values, &(struct db_limits){0}, &result);
     if (result.outcome != DB_DONE)
-        log_refusal(request->id, result.outcome == DB_ERROR ? result.sqlstate : NULL);
+        log_refusal(request->id, action, result.outcome == DB_ERROR ? result.sqlstate : NULL);
     db_result_free(&result);
 }
 
@@ -286,7 +248,8 @@ call(struct db_pool *pool, const struct http_request *request, const struct rout
 
     db_call(pool, &caller, statement, parameters->values,
             &(struct db_limits){.hashes = route->hashes, .is_quick = route->is_health}, result);
-    if (caller.is_admin && result->outcome == DB_ERROR && strcmp(result->sqlstate, "U404A") == 0)
+    if (caller.is_admin && result->outcome == DB_ERROR &&
+        (strcmp(result->sqlstate, "U404A") == 0 || strcmp(result->sqlstate, "U403A") == 0))
         record_refused(pool, request, route, &caller);
 }
 
@@ -357,7 +320,7 @@ respond_early(struct http_response *response, struct owner *owner,
         return true;
     }
     if ((*route)->access != ROUTE_ANYONE) {
-        *token = bearer_token(request->authorization, &is_bearer);
+        *token = header_bearer_token(request->authorization, &is_bearer);
         if (*token == NULL) {
             respond_unauthorized(response, owner, is_bearer);
             return true;

@@ -167,7 +167,9 @@ docs_respond(const struct http_request *request, struct http_response *response)
         respond_problem(response, 405, wrong_method);
     } else if (!is_open)
         respond_problem(response, 404, no_viewer);
-    else if (request->if_none_match != NULL && strstr(request->if_none_match, file->etag) != NULL) {
+    else if (request->if_none_match != NULL &&
+             (strcmp(request->if_none_match, "*") == 0 ||
+              strstr(request->if_none_match, file->etag) != NULL)) {
         response->status = 304;
         response->headers = file->headers;
     } else {

@@ -98,6 +98,24 @@ handle(struct http_server *server, struct mg_connection *connection,
     server->handler.release(&response);
 }
 
+/*
+ * Blanks behind a header's value are no part of it (RFC 9110, 5.5); civetweb leaves them there, in memory
+ * of its own.  Not before the framing was looked at, which is about what stands behind the last value.
+ */
+static void
+trim_headers(const struct mg_request_info *info)
+{
+    int i;
+
+    for (i = 0; i < info->num_headers; i++) {
+        char *value = (char *)info->http_headers[i].value;
+        size_t length = strlen(value);
+
+        while (length > 0 && (value[length - 1] == ' ' || value[length - 1] == '\t'))
+            value[--length] = '\0';
+    }
+}
+
 static void
 serve(struct http_server *server, struct mg_connection *connection)
 {
@@ -110,6 +128,8 @@ serve(struct http_server *server, struct mg_connection *connection)
     char *body = NULL;
     int status = 200;
 
+    if (problem == NULL)
+        trim_headers(info);
     choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
         http_write_error(server->config, connection, &request, 400, problem);

@@ -92,6 +92,7 @@ foreach (
 my $good = "{\"email\":\"ann\@example.com\",\"password\":\"$secret\"}";
 foreach (
     [ 'application/json', 200 ], [ 'Application/JSON; charset=UTF-8', 200 ], [ 'application/json;charset="utf-8"', 200 ],
+    [ 'application/json; version=1', 200 ], [ 'application/json;charset=utf-8;', 200 ], [ 'application/json; version=1; charset=utf-16', 415 ],
     [ 'application/json; charset=utf-16', 415 ], [ 'text/plain', 415 ], [ 'application/jsonx', 415 ], [ 'multipart/form-data; boundary=x', 415 ], [ '', 415 ])
 {
     is($s->request('POST', '/auth/login', body => $good, type => $_->[0])->{status}, $_->[1], "Content-Type '$_->[0]': $_->[1]");

@@ -62,6 +62,10 @@ foreach (
     is(problems($s->request('PUT', '/users/balance', token => $ann, body => $body, type => 'application/json')), "422 body.amount:$type", "balance: $body");
 }
 is($s->sql("SELECT sum(amount) FROM auth.balance_entries WHERE user_id = $ann_id"), 318, 'balance: the ledger');
+# Blanks behind a header's value are no part of it.
+my @blanks = map { (split /\r\n\r\n/, ($s->raw("PUT /users/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $ann \r\nIdempotency-Key: blank$_\r\nContent-Type: application/json \r\nContent-Length: 12\r\nConnection: close\r\n\r\n{\"amount\":1}"))[0])[1] } '', ' ', '   ';
+is("@blanks", join(' ', ('{"new_balance" : 319}') x 3), 'Idempotency-Key: with blanks behind it, the same key');
+$s->request('PUT', '/users/balance', token => $ann, json => { amount => -1 });
 
 # ---- Who may: 401 before 404 before 422, on every route of an admin's.
 my @admins = map { [ split / / ] } 'GET /users/', 'GET /users', 'GET /users/deleted', 'POST /admin/block/5', 'POST /admin/unblock/5', 'POST /admin/restore/5',
@@ -84,6 +88,21 @@ is($s->sql("SELECT string_agg(DISTINCT detail ->> 'action', ', ') FROM auth.audi
     'POST /admin/block/{user_id}, POST /admin/unblock/{user_id}', 'with the route, not with what was sent');
 $s->raw("GET /admin/check HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $ann\r\nX-Request-ID: refused-1\r\nUser-Agent: p\xffrobe\r\nConnection: close\r\n\r\n");
 is($s->sql("SELECT host(ip), user_agent, user_id FROM auth.audit_log WHERE request_id = 'refused-1'"), "127.0.0.1|p?robe|$ann_id", 'and where it came from');
+# Who ends his session, or is blocked, in that moment does not escape the log.
+my $probe_id = $s->register('probe@example.com');
+my $refusals = 0;
+foreach my $round (1 .. 10)
+{
+    my $probe = $s->login('probe@example.com')->{access_token};
+    $refusals += grep { $_ eq '404' } $s->parallel(5, sub { return $_[0] == 3 ? $s->request('POST', '/auth/logout', token => $probe)->{status} x 2 : $s->request('GET', '/admin/check', token => $probe)->{status} });
+}
+cmp_ok($refusals, '>', 5, 'refused, while the session ends');
+is($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'refused' AND actor_id = $probe_id"), $refusals, 'each of them is recorded');
+my $probe = $s->login('probe@example.com')->{access_token};
+$s->sql("UPDATE auth.users SET blocked_at = now() WHERE id = $probe_id");
+is($s->request('GET', '/admin/check', token => $probe)->{status}, 403, 'a blocked one: refused as such');
+is($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'refused' AND actor_id = $probe_id"), $refusals + 1, 'and recorded');
+$s->sql("DELETE FROM auth.users WHERE id = $probe_id");
 unlike($s->shim_log, qr/not recorded/, 'no refusal was not recorded');
 
 # ---- Administration.
@@ -202,7 +221,7 @@ foreach (
     [ 'last_name=neil+100%25', $ann_id ], [ 'last_name=100%25', $ann_id ], [ 'last_name=1%250', '' ], [ 'email=ANN@', $ann_id ], [ 'email=ann%40example.com', $ann_id ],
     [ 'email=%00', '' ], [ 'role=admin', $root_id ], [ 'is_blocked=true', $bob_id ], [ 'is_blocked=1', $bob_id ], [ 'is_blocked=yes&role=user', $bob_id ],
     [ 'is_blocked=false&role=admin', $root_id ], [ 'is_blocked=true&role=admin', '' ], [ 'unknown=1&role=admin', $root_id ], [ '&&role=admin&', $root_id ],
-    [ 'first_name=&role=admin', '' ], [ 'rol%65=admin', $root_id ], [ "user_id=5&id=$ann_id", $ann_id ], [ 'role=admin&idempotency_key=x', $root_id ])
+    [ 'first_name=&role=admin', $root_id ], [ 'rol%65=admin', $root_id ], [ "user_id=5&id=$ann_id", $ann_id ], [ 'role=admin&idempotency_key=x', $root_id ])
 {
     my ($query, $wanted) = @$_;
     my $answer = $s->request('GET', "/users?$query", token => $admin);
