@@ -1,6 +1,6 @@
 -- Balance: never below zero, never over a bigint, each key once, and the ledger says the same.
 \ir ../setup.sql
-SELECT plan(39);
+SELECT plan(42);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann, auth.register('bob@example.com', 'Secret123') AS bob,
        auth.register('root@example.com', 'Secret123') AS root \gset
@@ -68,6 +68,12 @@ SELECT throws_ok(format('SELECT auth.admin_change_balance(%s, 1000)', :ann), 'U4
 COMMIT;
 SELECT is((SELECT array_agg(coalesce(actor_id, 0) ORDER BY number) FROM auth.balance_entries WHERE idempotency_key = 'k1' AND user_id = :ann),
           ARRAY[:ann, 0, :root]::bigint[], 'the ledger knows who');
+SELECT is(auth.set_role(:ann, 'admin'), true, 'promoted');
+SELECT is(auth.admin_change_balance(:ann, 2, 'k1'), 60::bigint, 'promoted: a key from before still answers what it did');
+SELECT auth.set_role(:ann, 'user') \gset
+SELECT updated_at AS before FROM auth.users WHERE id = :bob \gset
+SELECT auth.admin_change_balance(:bob, 0) \gset
+SELECT cmp_ok((SELECT updated_at FROM auth.users WHERE id = :bob), '>', :'before'::timestamptz, 'a change is an update of the account');
 SELECT auth.block_user(:bob) \gset
 SELECT is(auth.admin_change_balance(:bob, -50), 0::bigint, 'a blocked account''s balance can be settled');
 SELECT is((SELECT balance FROM auth.users WHERE id = :ann), 65::bigint, 'the account has the sum');

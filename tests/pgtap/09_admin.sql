@@ -1,6 +1,6 @@
 -- Blocking, deletion, restoring: felt by the next statement of a token that is out, and by login.
 \ir ../setup.sql
-SELECT plan(51);
+SELECT plan(53);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann, auth.register('bob@example.com', 'Secret123') AS bob,
        auth.register('root@example.com', 'Secret123') AS root \gset
@@ -87,4 +87,8 @@ SELECT is(auth.restore_user(999), false, 'restore: nobody');
 SELECT isnt(auth.login('bob@example.com', 'Secret123'), NULL, 'restored: login works');
 SELECT is((SELECT balance FROM auth.users WHERE id = :bob), 30::bigint, 'restored: with the balance');
 SELECT throws_ok(format('SELECT auth.authenticate(%L)', :'b'), 'U401B', NULL, 'restored: the old token stays dead');
+-- Restoring is no unblocking.
+UPDATE auth.users SET blocked_at = now(), deleted_at = now() WHERE id = :bob;
+SELECT is(auth.restore_user(:bob), true, 'restore of a blocked one');
+SELECT throws_ok($$SELECT auth.login('bob@example.com', 'Secret123')$$, 'U403A', NULL, 'who stays blocked');
 SELECT finish();

@@ -1,6 +1,6 @@
 -- The audit log: each deed and each failure, who, to whom, from where; in the deed's transaction; nothing secret.
 \ir ../setup.sql
-SELECT plan(27);
+SELECT plan(30);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT auth.register('root@example.com', 'Secret123') AS root \gset
@@ -84,6 +84,23 @@ SELECT is(pg_temp.newest(), format('logout_all actor=%1$s user=%1$s', :ann), 'lo
 COMMIT;
 SELECT auth.change_password('ann@example.com', 'Secret123', 'Secret124') \gset
 SELECT is(pg_temp.newest(), format('change_password actor=%1$s user=%1$s', :ann), 'change_password');
+
+BEGIN;
+SELECT auth._origin('203.0.113.9', 'front', 'r1') \gset
+SELECT auth.login('ann@example.com', 'Secret124', 'agent', '192.0.2.1') \gset
+SELECT is(pg_temp.newest(), format('login actor=%1$s user=%1$s ip=192.0.2.1 agent=agent request=r1', :ann), 'login''s own address and agent win over the transaction''s');
+COMMIT;
+BEGIN;
+SELECT auth.authenticate((SELECT access_token FROM auth.login('ann@example.com', 'Secret124'))) \gset
+SELECT auth.delete_me() \gset
+SELECT is(pg_temp.newest(), format('delete_me actor=%1$s user=%1$s', :ann), 'delete_me');
+COMMIT;
+SELECT auth.restore_user(:ann) \gset
+SELECT count(*) FROM auth.import_users('[]') \gset
+SELECT auth.import_signing_key('HS256', repeat('x', 32)) \gset
+SELECT auth.admin_change_balance(:ann, 1) \gset
+SELECT is((SELECT array_agg(DISTINCT action) FROM auth.audit_log), '{admin_change_balance,block_user,change_password,change_password_failed,delete_me,import_signing_key,import_users,'
+    'login,login_failed,logout,logout_all,refresh_reused,refused,register,restore_user,set_role,unblock_user}', 'every action that README names has been seen, and no other');
 
 -- The list.
 SELECT is((SELECT array_agg(DISTINCT action) FROM auth.audit(actor_id => :root)), '{block_user,login,register}', 'audit: by actor');

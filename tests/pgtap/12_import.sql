@@ -1,7 +1,7 @@
 -- Taking the users of the service before us over, with their passwords, states and access tokens.
 \ir ../setup.sql
 \ir ../tokens.sql
-SELECT plan(94);
+SELECT plan(106);
 
 -- Its table.
 CREATE TYPE public.user_role_enum AS ENUM ('user', 'admin');
@@ -127,6 +127,29 @@ SELECT is((SELECT count(*) FROM auth.signing_keys WHERE imported_until IS NOT NU
 SELECT isnt(auth.verify_token(pg_temp.old('13', 60)), NULL, 'and works');
 SELECT is(auth.change_password('root@example.com', 'Secret123', 'Secret124'), true, 'a changed password');
 SELECT is(auth.verify_token(pg_temp.old('13', 60)), NULL, 'ends them too');
+
+-- What ends the tokens of an imported account ends them for good.
+CREATE FUNCTION pg_temp.imported(id bigint, more json DEFAULT '{}') RETURNS boolean LANGUAGE sql AS $$
+    SELECT count(*) = 0 FROM auth.import_users(json_build_array(json_build_object('id', id, 'email', 'i' || id || '@example.com', 'role', 'user',
+        'hashed_password', '$2b$04$abcdefghijklmnopqrstuu5Z9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Zl9Z')::jsonb || more::jsonb)) $$;
+SELECT is(pg_temp.imported(240) AND auth.block_user(240) AND auth.unblock_user(240), true, 'blocked and unblocked');
+SELECT is(auth.verify_token(pg_temp.old('240', 60)), NULL, 'blocked and unblocked: no');
+SELECT is(pg_temp.imported(241, '{"is_blocked":true}') AND auth.unblock_user(241), true, 'imported as blocked, and unblocked');
+SELECT is(auth.verify_token(pg_temp.old('241', 60)), NULL, 'imported as blocked, and unblocked: no');
+SELECT is(pg_temp.imported(242, '{"is_deleted":true}') AND auth.restore_user(242), true, 'imported as deleted, and restored');
+SELECT is(auth.verify_token(pg_temp.old('242', 60)), NULL, 'imported as deleted, and restored: no');
+SELECT is(pg_temp.imported(243) AND pg_temp.imported(244), true, 'two more');
+SELECT isnt(auth.verify_token(pg_temp.old('243', 60)), NULL, 'good so far');
+BEGIN; SELECT auth.authenticate(pg_temp.old('243', 60)) \gset
+SELECT auth.delete_me() \gset
+COMMIT;
+SELECT is(auth.restore_user(243), true, 'deleted and restored');
+SELECT is(auth.verify_token(pg_temp.old('243', 60)), NULL, 'deleted and restored: no');
+BEGIN; SELECT auth.authenticate(pg_temp.old('244', 60)) AS id \gset
+SELECT auth.logout_all() \gset
+COMMIT;
+SELECT is(:id, 244, 'logged out everywhere');
+SELECT is(auth.verify_token(pg_temp.old('244', 60)), NULL, 'logged out everywhere: no');
 
 -- Another service's secret: its users may have the same ids.
 SELECT count(*) FROM auth.import_users(json_build_array(json_build_object('id', 230, 'email', 'a230@example.com', 'hashed_password', :'hash_b', 'role', 'admin'))) \gset

@@ -137,13 +137,14 @@ $s->shim("--database-name=$bytes");
 $s->request('GET', '/health/ready');
 my ($refused) = lines('no connection to the database', 1);
 like($refused->{error}, qr/database "\Q$name\E" does not exist/, "the server's words arrive whole");
+unlike($s->shim_log, qr/[^\x20-\x7e\n]/, 'with nothing in them but printable ASCII');
 $s->stop_shim;
 $s->{port} = $s->{shims}[-1]{port};
 
 # ---- All lines so far -----------------------------------------------------------------------------------------
 
 my $log = $s->shim_log;
-unlike($log, qr/[^\x20-\x7e\n]/, 'nothing but printable ASCII came of all that');
+unlike($log, qr/[^\x20-\x7e\n]/, 'nothing but printable ASCII came of all the rest');
 is(scalar(grep { !eval { JSON::PP->new->utf8->decode($_); 1 } } split /\n/, $log), 0, 'and every line is JSON');
 unlike($log, qr/forged/, 'and nothing that was sent');
 unlike($log, qr/\Q$secret{$_}\E/i, "no $_ in the log") foreach sort keys %secret;

@@ -82,7 +82,8 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
     my $n = 0;
     foreach (
         [ 'logout, of a new session', 'ann', 'SELECT auth.logout()' ], [ 'logout_all, of a new session', 'ann', 'SELECT auth.logout_all()' ],
-        [ 'logout_all, of a new account', undef, 'SELECT auth.logout_all()' ], [ 'update_profile, of a new account', undef, "SELECT auth.update_profile('A', 'B')" ])
+        [ 'logout_all, of a new account', undef, 'SELECT auth.logout_all()' ], [ 'update_profile, of a new account', undef, "SELECT auth.update_profile('A', 'B')" ],
+        [ 'change_balance, of a new account', undef, 'SELECT auth.change_balance(5)' ], [ 'delete_me, of a new account', undef, 'SELECT auth.delete_me()' ])
     {
         my ($what, $who, $statement) = @$_;
         my $old = session();
@@ -96,6 +97,22 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
         ask($old, "BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM pg_class");
         ($token, $refresh) = login($who);
         is(ask($old, "SELECT auth.refresh('$refresh')"), '40001', "$level, $what: refresh, of a new session: fails");
+        $old->quit;
+    }
+}
+
+# The same of an admin's deeds: a user who is newer than the snapshot is not reported missing.
+foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+    my $n = 0;
+    foreach my $call ('auth.block_user(%d)', 'auth.unblock_user(%d)', "auth.set_role(%d, 'admin')", 'auth.admin_change_balance(%d, 5)')
+    {
+        my ($token) = login('root');
+        my $old = session();
+        ask($old, "BEGIN ISOLATION LEVEL $level; SELECT auth.authenticate('$token')");
+        my $new = $s->sql("SELECT auth.register('late" . lc($level =~ s/ //r) . $n++ . "\@example.com', 'Secret123')");
+        is(ask($old, 'SAVEPOINT s; SELECT ' . sprintf($call, $new)), '40001', "$level, $call: of a new user fails");
+        like(ask($old, 'ROLLBACK TO s; SELECT ' . sprintf($call, 999999)), qr/^(f|U404B)$/, "$level, $call: of nobody says so");
         $old->quit;
     }
 }
