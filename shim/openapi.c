@@ -60,7 +60,7 @@ add_operation(struct buffer *json, const struct route *route)
     }
     buffer_text(json, route->access == ROUTE_ANYONE
                           ? ",\"security\":[]"
-                          : ",\"security\":[{\"bearer\":[]},{\"password\":[]}]");
+                          : ",\"security\":[{\"password\":[]},{\"bearer\":[]}]");
     openapi_add_parameters(json, route);
     openapi_add_request_body(json, route);
     openapi_add_responses(json, route);
@@ -126,10 +126,11 @@ openapi_build(void)
     openapi_add_schemas(json);
     buffer_text(json, ",");
     openapi_add_response_components(json);
-    buffer_text(json, ",\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
-                      "\"bearerFormat\":\"JWT\",\"description\":\"An access token\"},"
-                      "\"password\":{\"type\":\"oauth2\",\"flows\":{\"password\":{\"tokenUrl\":"
-                      "\"/auth/login\",\"scopes\":{}}}}}}}");
+    buffer_text(json, ",\"securitySchemes\":{\"password\":{\"type\":\"oauth2\",\"description\":"
+                      "\"E-mail address and password; client_id and client_secret stay empty\","
+                      "\"flows\":{\"password\":{\"tokenUrl\":\"/auth/login\",\"scopes\":{}}}},"
+                      "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+                      "\"bearerFormat\":\"JWT\",\"description\":\"An access token\"}}}}");
     return buffer_ok(json);
 }
 
