@@ -31,27 +31,44 @@
 PG_FUNCTION_INFO_V1(auth_service_origin);
 PG_FUNCTION_INFO_V1(auth_service_audit_refused);
 
-/* Where the request of this transaction comes from, as the front says; NULL: not said. */
-typedef struct Origin {
-    Datum ip;
-    bool has_ip;
-    text *user_agent;
-    text *request_id;
-} Origin;
-
-static Origin origin;
+static AuditOrigin origin;
 
 /* What it points to lives in the transaction's memory. */
 static void
 ForgetOrigin(XactEvent event, void *nothing)
 {
-    origin = (Origin){0};
+    origin = (AuditOrigin){0};
 }
 
 void
 AuditInit(void)
 {
     RegisterXactCallback(ForgetOrigin, NULL);
+}
+
+const AuditOrigin *
+AuditOriginGet(void)
+{
+    return &origin;
+}
+
+static text *
+KeepText(const text *value)
+{
+    return value ? (text *)DatumGetPointer(datumCopy(PointerGetDatum(value), false, -1)) : NULL;
+}
+
+/* From now on, until the transaction ends, the request comes from there. */
+void
+AuditOriginSet(const AuditOrigin *given)
+{
+    MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+    origin = (AuditOrigin){.ip = given->has_ip ? datumCopy(given->ip, false, -1) : (Datum)0,
+                           .has_ip = given->has_ip,
+                           .user_agent = KeepText(given->user_agent),
+                           .request_id = KeepText(given->request_id)};
+    MemoryContextSwitchTo(old);
 }
 
 /* Add a row to the log. */
@@ -61,22 +78,14 @@ AuditRecord(const AuditEvent *event)
     AuditRow row = {.action = event->action,
                     .user_id = event->user_id,
                     .actor_id = event->is_own ? event->user_id : IdentityUserId(),
-                    .user_agent = event->user_agent ? event->user_agent : origin.user_agent,
+                    .ip = origin.ip,
+                    .has_ip = origin.has_ip,
+                    .user_agent = origin.user_agent,
                     .request_id = origin.request_id,
-                    .ip = event->has_ip ? event->ip : origin.ip,
-                    .has_ip = event->has_ip || origin.has_ip,
                     .db_role = GetUserNameFromId(GetSessionUserId(), /* noerr */ false),
                     .detail = event->detail};
 
     StoreAuditInsert(&row, GetCurrentTimestamp());
-}
-
-static text *
-KeepText(FunctionCallInfo fcinfo, int number)
-{
-    return PG_ARGISNULL(number) ? NULL
-                                : (text *)DatumGetPointer(datumCopy(
-                                      PointerGetDatum(PG_GETARG_TEXT_PP(number)), false, -1));
 }
 
 /*
@@ -88,13 +97,10 @@ KeepText(FunctionCallInfo fcinfo, int number)
 Datum
 auth_service_origin(PG_FUNCTION_ARGS)
 {
-    MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-    origin.has_ip = !PG_ARGISNULL(0);
-    origin.ip = origin.has_ip ? datumCopy(PG_GETARG_DATUM(0), false, -1) : (Datum)0;
-    origin.user_agent = KeepText(fcinfo, 1);
-    origin.request_id = KeepText(fcinfo, 2);
-    MemoryContextSwitchTo(old);
+    AuditOriginSet(&(AuditOrigin){.has_ip = !PG_ARGISNULL(0),
+                                  .ip = PG_ARGISNULL(0) ? (Datum)0 : PG_GETARG_DATUM(0),
+                                  .user_agent = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1),
+                                  .request_id = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2)});
     PG_RETURN_VOID();
 }
 

@@ -16,13 +16,19 @@ typedef struct AuditEvent {
     int64 user_id;      /* to whom; 0: nobody that we know */
     const char *detail; /* JSON, or NULL */
     bool is_own;        /* the user himself did it, who is not the identity (yet) */
-    /* The origin where the caller knows it better. */
-    text *user_agent;
-    Datum ip;
-    bool has_ip;
 } AuditEvent;
 
+/* Where the request of this transaction comes from, as somebody said; NULL: nobody did. */
+typedef struct AuditOrigin {
+    Datum ip;
+    bool has_ip;
+    text *user_agent;
+    text *request_id;
+} AuditOrigin;
+
 extern void AuditInit(void);
+extern const AuditOrigin *AuditOriginGet(void);
+extern void AuditOriginSet(const AuditOrigin *given);
 extern void AuditRecord(const AuditEvent *event);
 
 #endif

@@ -47,18 +47,6 @@ AddSeconds(TimestampTz time, int seconds)
     return time + (int64)seconds * USECS_PER_SEC;
 }
 
-/* An event of a login, whose caller may know better than the transaction where it comes from. */
-static void
-AuditLogin(FunctionCallInfo fcinfo, const char *action, int64 user_id, bool is_own)
-{
-    AuditRecord(&(AuditEvent){.action = action,
-                              .user_id = user_id,
-                              .is_own = is_own,
-                              .user_agent = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2),
-                              .has_ip = !PG_ARGISNULL(3),
-                              .ip = PG_ARGISNULL(3) ? (Datum)0 : PG_GETARG_DATUM(3)});
-}
-
 /* ---- Login and refresh ------------------------------------------------------------------ */
 
 /* An auth.token_pair: this refresh token, and a new access token of its generation. */
@@ -97,19 +85,36 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
 {
     RefreshToken token = {.user_id = account->id, .generation = {0, DrawNonce()}};
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
-    text *user_agent = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
-    bool has_ip = !PG_ARGISNULL(3);
+    const AuditOrigin *origin = AuditOriginGet();
 
     token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
     RandomBytes(key, sizeof(key));
     StoreSessionInsert(&token, key, now, AddSeconds(now, auth_service_refresh_token_ttl),
-                       user_agent, has_ip ? PG_GETARG_DATUM(3) : (Datum)0, has_ip);
+                       origin->user_agent, origin->ip, origin->has_ip);
     return TokenPair(fcinfo, account->role, &token, key);
+}
+
+/* What login was told of where it comes from is so for its transaction. */
+static void
+ReadOrigin(FunctionCallInfo fcinfo)
+{
+    AuditOrigin origin = *AuditOriginGet();
+
+    if (PG_ARGISNULL(2) && PG_ARGISNULL(3))
+        return;
+    if (!PG_ARGISNULL(2))
+        origin.user_agent = PG_GETARG_TEXT_PP(2);
+    if (!PG_ARGISNULL(3)) {
+        origin.has_ip = true;
+        origin.ip = PG_GETARG_DATUM(3);
+    }
+    AuditOriginSet(&origin);
 }
 
 /*
  * SQL function: login(email text, password text, user_agent text, ip inet) returns auth.token_pair
  *
+ * user_agent and ip are noted with the session; where they are NULL, the transaction's origin is.
  * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.
  */
 Datum
@@ -120,6 +125,7 @@ auth_service_login(PG_FUNCTION_ARGS)
 
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
         PG_RETURN_NULL();
+    ReadOrigin(fcinfo);
 
     /*
      * No lock is held while hashing.  Afterwards the account is looked at again, and locked, where
@@ -143,11 +149,11 @@ auth_service_login(PG_FUNCTION_ARGS)
             continue;
         if (account.is_blocked)
             ErrorRaise(AUTH_ERROR_BLOCKED);
-        AuditLogin(fcinfo, "login", account.id, /* is_own */ true);
+        AuditRecord(&(AuditEvent){.action = "login", .user_id = account.id, .is_own = true});
         PG_RETURN_DATUM(StartSession(fcinfo, &account, now));
     }
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
-    AuditLogin(fcinfo, "login_failed", account.id, /* is_own */ false);
+    AuditRecord(&(AuditEvent){.action = "login_failed", .user_id = account.id});
     PG_RETURN_NULL();
 }
 

@@ -199,10 +199,6 @@ parameters_fill(struct parameters *parameters, const struct route *route,
         add_value(parameters, texts[3].data);
         add_value(parameters, texts[2].data);
     }
-    if (route->is_login) {
-        add_value(parameters, parameters->origin.user_agent);
-        add_value(parameters, parameters->origin.address);
-    }
     for (i = 0; i < sizeof(parameters->texts) / sizeof(texts[0]); i++)
         if (texts[i].failed)
             return false;

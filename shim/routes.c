@@ -5,8 +5,8 @@
  * PostgreSQL parses the body and builds the answer; the shim looks into neither.  auth._arguments
  * takes the fields' values out of a JSON object, and raises for what is missing or of another type:
  * a statement's $1 and $2 are the body and the specifications of its fields; the next two, or $1 and
- * $2 where there is no body, are the same for path, query and header; and after those come user
- * agent and address, for a login.
+ * $2 where there is no body, are the same for path, query and header.  Where the request comes from the
+ * database is told before (db.c).
  */
 #include "openapi.h"
 #include "routes.h"
@@ -17,7 +17,7 @@
 /* The token pair that these functions answer. */
 #define TOKENS(from) "SELECT pg_catalog.to_json(t) FROM " from " t WHERE t.access_token IS NOT NULL"
 
-#define LOGIN TOKENS(ARGUMENTS(1, 2) " a, auth.login(a[1], a[2], $3, $4::pg_catalog.inet)")
+#define LOGIN TOKENS(ARGUMENTS(1, 2) " a, auth.login(a[1], a[2])")
 
 /* An admin's deed on the user in the path; no row where there is no such user. */
 #define USER_ID "p[1]::pg_catalog.int8"
@@ -104,7 +104,6 @@ const struct route routes[] = {
      .body = ROUTE_FORM,
      .fields = {{"username!", IN_BODY, "The e-mail address", NULL},
                 {"password!", IN_BODY, "The password", PASSWORD}},
-     .is_login = true,
      .hashes = true,
      .sql = LOGIN,
      .null = "U401C",
@@ -116,7 +115,6 @@ const struct route routes[] = {
      .body = ROUTE_JSON,
      .fields = {{"email|username!", IN_BODY, "The e-mail address", NULL},
                 {"password!", IN_BODY, "The password", PASSWORD}},
-     .is_login = true,
      .hashes = true,
      .sql = LOGIN,
      .null = "U401C"},

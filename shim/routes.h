@@ -34,7 +34,6 @@ struct route {
     enum route_access access;
     enum route_body body;
     struct field fields[ROUTE_FIELDS_MAX];
-    bool is_login;                          /* the statement takes user agent and address too */
     bool hashes;                            /* computes a password's hash */
     bool is_health;                         /* any failure is a 503 */
     const char *constant;                   /* the whole answer, where no database is needed */
