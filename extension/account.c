@@ -17,8 +17,6 @@
 #include "store.h"
 #include "text.h"
 
-#define NAME_CHARS_MAX 255
-
 PG_FUNCTION_INFO_V1(auth_service_register);
 PG_FUNCTION_INFO_V1(auth_service_me);
 PG_FUNCTION_INFO_V1(auth_service_update_profile);
@@ -27,7 +25,7 @@ PG_FUNCTION_INFO_V1(auth_service_delete_me);
 static void
 CheckName(text *name, const char *field, FieldProblems *problems)
 {
-    if (name != NULL && !TextIsPrintable(name, NAME_CHARS_MAX))
+    if (name != NULL && !TextIsPrintable(name, AUTH_NAME_CHARS_MAX))
         ProblemAdd(problems, field, AUTH_ERROR_NAME_INVALID, NULL, "value_error");
 }
 

@@ -20,7 +20,6 @@
 #include "store.h"
 #include "text.h"
 
-#define NAME_CHARS_MAX 255
 /* JavaScript's integers end at 2^53, and new ids go on behind the greatest one. */
 #define ID_MAX INT64CONST(4503599627370496)
 
@@ -55,7 +54,7 @@ AddNote(Import *import, bool has_id, int64 id, const char *email, bool is_refuse
 static bool
 IsImportableName(const char *name)
 {
-    return name == NULL || TextIsPrintable(cstring_to_text(name), NAME_CHARS_MAX);
+    return name == NULL || TextIsPrintable(cstring_to_text(name), AUTH_NAME_CHARS_MAX);
 }
 
 /* RFC 3339 has four digits for the year, and so has every client's date. */

@@ -24,18 +24,17 @@
 #define LIST_LIMIT_MAX      1000
 #define SUBSTRING_CHARS_MAX 255
 
-/* Columns of auth.listed_user, from 0; next_cursor is the last one. */
-#define USER_ID               0
+/* Columns of auth.listed_user, from 0: those that StoreListUsers gives, and next_cursor. */
 #define USER_BALANCE          7
 #define USER_LAST_ACTIVITY_AT 10
 #define USER_DELETED_AT       11
 #define USER_COLUMN_COUNT     13
 
 /* Of auth.audit_entry. */
-#define AUDIT_ID           0
 #define AUDIT_COLUMN_COUNT 11
 
-#define LISTED_COLUMNS_MAX 13
+/* The first column of both is the id. */
+#define LIST_ID 0
 
 PG_FUNCTION_INFO_V1(auth_service_list_users);
 PG_FUNCTION_INFO_V1(auth_service_deleted_users);
@@ -45,7 +44,6 @@ PG_FUNCTION_INFO_V1(auth_service_audit);
 typedef struct Listing {
     ReturnSetInfo *result;
     int column_count; /* the cursor included */
-    int id_column;
     int value_column; /* what the list is ordered by; -1: the id */
     char list;        /* for its cursors */
 } Listing;
@@ -57,14 +55,14 @@ AddRow(void *context, const Datum *values, const bool *nulls, bool is_last)
     const Listing *listing = context;
     int count = listing->column_count;
     int value_column = listing->value_column;
-    Datum row[LISTED_COLUMNS_MAX];
-    bool row_nulls[LISTED_COLUMNS_MAX];
+    Datum row[USER_COLUMN_COUNT];
+    bool row_nulls[USER_COLUMN_COUNT];
 
     memcpy(row, values, sizeof(Datum) * (Size)(count - 1));
     memcpy(row_nulls, nulls, sizeof(bool) * (Size)(count - 1));
     row_nulls[count - 1] = is_last;
     if (!is_last) {
-        Cursor cursor = {.list = listing->list, .id = DatumGetInt64(row[listing->id_column])};
+        Cursor cursor = {.list = listing->list, .id = DatumGetInt64(row[LIST_ID])};
 
         /* A NULL is ordered as the earliest time. */
         if (value_column >= 0)
@@ -157,7 +155,7 @@ auth_service_list_users(PG_FUNCTION_ARGS)
     UserFilter filter = {.has_id = !PG_ARGISNULL(0),
                          .has_role = !PG_ARGISNULL(4),
                          .has_is_blocked = !PG_ARGISNULL(5)};
-    Listing listing = {.column_count = USER_COLUMN_COUNT, .id_column = USER_ID};
+    Listing listing = {.column_count = USER_COLUMN_COUNT};
 
     RequireAdmin();
     filter.email = ReadSubstring(fcinfo, 1, "email", &problems);
@@ -195,10 +193,8 @@ auth_service_deleted_users(PG_FUNCTION_ARGS)
     FieldProblems problems = {0};
     ListPage page = {.sort_by = LIST_BY_DELETION, .is_descending = true};
     UserFilter filter = {0};
-    Listing listing = {.column_count = USER_COLUMN_COUNT,
-                       .id_column = USER_ID,
-                       .value_column = USER_DELETED_AT,
-                       .list = 'd'};
+    Listing listing = {
+        .column_count = USER_COLUMN_COUNT, .value_column = USER_DELETED_AT, .list = 'd'};
 
     RequireAdmin();
     ReadPage(fcinfo, 0, listing.list, &page, &problems);
@@ -223,8 +219,7 @@ auth_service_audit(PG_FUNCTION_ARGS)
     AuditFilter filter = {.has_user_id = !PG_ARGISNULL(0),
                           .has_actor_id = !PG_ARGISNULL(1),
                           .action = TextOrNull(fcinfo, 2)};
-    Listing listing = {
-        .column_count = AUDIT_COLUMN_COUNT, .id_column = AUDIT_ID, .value_column = -1, .list = 'l'};
+    Listing listing = {.column_count = AUDIT_COLUMN_COUNT, .value_column = -1, .list = 'l'};
 
     RequireAdmin();
     if (filter.has_user_id)

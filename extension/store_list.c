@@ -79,17 +79,18 @@ AddSubstring(ListQuery *query, const char *column, text *value)
 static void
 AddPage(ListQuery *query, const char *key, const char *id, const ListPage *page)
 {
-    const char *operator= page->is_descending ? "<" : ">";
+    const char *comparison = page->is_descending ? "<" : ">";
     const char *order = page->is_descending ? "DESC" : "ASC";
 
     if (page->has_cursor && key != NULL)
         appendStringInfo(&query->sql, " AND ROW(%s, %s) OPERATOR(pg_catalog.%s) ROW($%d, $%d)", key,
-                         id, operator, AddParameter(
-                                 query, page->sort_by == LIST_BY_BALANCE ? INT8OID : TIMESTAMPTZOID,
-                                 Int64GetDatum(page->cursor_value)),
+                         id, comparison,
+                         AddParameter(query,
+                                      page->sort_by == LIST_BY_BALANCE ? INT8OID : TIMESTAMPTZOID,
+                                      Int64GetDatum(page->cursor_value)),
                          AddParameter(query, INT8OID, Int64GetDatum(page->cursor_id)));
     else if (page->has_cursor)
-        appendStringInfo(&query->sql, " AND %s OPERATOR(pg_catalog.%s) $%d", id, operator,
+        appendStringInfo(&query->sql, " AND %s OPERATOR(pg_catalog.%s) $%d", id, comparison,
                          AddParameter(query, INT8OID, Int64GetDatum(page->cursor_id)));
     appendStringInfoString(&query->sql, " ORDER BY ");
     if (key != NULL)

@@ -5,6 +5,9 @@
 #ifndef AUTH_SERVICE_TEXT_H
 #define AUTH_SERVICE_TEXT_H
 
+/* Of a first or last name. */
+#define AUTH_NAME_CHARS_MAX 255
+
 /* Whether it has 1 to so many characters, none of them an ASCII control character. */
 extern bool TextIsPrintable(text *value, int chars_max);
 
