@@ -26,7 +26,8 @@ sub run
     my (%environment) = @_;
     local %ENV = (%ENV, PORT => $port, %environment);
     my $self = { out => '' };
-    push @harnesses, $self->{harness} = IPC::Run::start(['scripts/run'], '<', \undef, '>&', \$self->{out});
+    # Whoever started these tests in the background has made SIGINT ignored, and a shell cannot undo that.
+    push @harnesses, $self->{harness} = IPC::Run::start(['scripts/run'], '<', \undef, '>&', \$self->{out}, init => sub { $SIG{INT} = 'DEFAULT' });
     my $begin = time;
     while (time - $begin < 60 && $self->{harness}->pumpable && $self->{out} !~ /^listening on/m) { $self->{harness}->pump_nb; sleep 0.02 }
     return $self;
