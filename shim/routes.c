@@ -25,62 +25,48 @@
     "SELECT pg_catalog.json_build_object('message', pg_catalog.format('User %s has been " done     \
     ".', p[1])) FROM " ARGUMENTS(1, 2) " p WHERE auth." function "(" USER_ID ")"
 
+/* Debian 12's and 13's do not agree on braces in macros. */
+/* clang-format off */
 /* Fields that more than one route takes. */
-#define EMAIL    "\"format\":\"email\""
-#define PASSWORD "\"format\":\"password\""
-#define FIELD_USER_ID                                                                              \
-    {                                                                                              \
-        "user_id:integer!", IN_PATH, "The user's id", NULL                                         \
-    }
-#define FIELD_NAME(name)                                                                           \
-    {                                                                                              \
-        name, IN_BODY, "1 to 255 characters", "\"maxLength\":255"                                  \
-    }
+#define EMAIL            "\"format\":\"email\""
+#define PASSWORD         "\"format\":\"password\""
+#define FIELD_USER_ID    {"user_id:integer!", IN_PATH, "The user's id", NULL}
+#define FIELD_NAME(name) {name, IN_BODY, "1 to 255 characters", "\"maxLength\":255"}
 #define FIELD_PASSWORD(name)                                                                       \
-    {                                                                                              \
-        name, IN_BODY, "At most 72 bytes in UTF-8; what it must contain is a setting", PASSWORD    \
-    }
+    {name, IN_BODY, "At most 72 bytes in UTF-8; what it must contain is a setting", PASSWORD}
 #define FIELD_AMOUNT                                                                               \
-    {                                                                                              \
-        "amount:integer!", IN_BODY,                                                                \
-            "What to add to the balance, in minor units; negative: to take", NULL                  \
-    }
+    {"amount:integer!", IN_BODY, "What to add to the balance, in minor units; negative: to take",  \
+     NULL}
 #define FIELD_KEY                                                                                  \
-    {                                                                                              \
-        "idempotency_key", IN_HEADER,                                                              \
-            "Requests with the same key change the balance once, and get the same answer", NULL    \
-    }
+    {"idempotency_key", IN_HEADER,                                                                 \
+     "Requests with the same key change the balance once, and get the same answer", NULL}
 #define FIELD_LIMIT                                                                                \
-    {                                                                                              \
-        "limit:integer", IN_QUERY, "How many, at most",                                            \
-            "\"minimum\":1,\"maximum\":1000,\"default\":100"                                       \
-    }
-#define FIELD_CURSOR                                                                               \
-    {                                                                                              \
-        "cursor", IN_QUERY, "The next_cursor of the page before", NULL                             \
-    }
+    {"limit:integer", IN_QUERY, "How many, at most",                                               \
+     "\"minimum\":1,\"maximum\":1000,\"default\":100"}
+#define FIELD_CURSOR {"cursor", IN_QUERY, "The next_cursor of the page before", NULL}
 
 #define ROUTE_LIST_USERS(its_path)                                                                 \
-    {                                                                                              \
-        .method = "GET", .path = its_path, .summary = "All users that are not deleted",            \
-        .description =                                                                             \
-            "Filters are combined. users is an object in the order asked for; JavaScript "         \
-            "sorts the members of such an object itself, so order has the ids in order.",          \
-        .access = ROUTE_ADMIN,                                                                     \
-        .fields = {{"id:integer", IN_QUERY, "The user with this id", NULL},                        \
-                   {"email", IN_QUERY, "Part of the e-mail address, in any case", NULL},           \
-                   {"first_name", IN_QUERY, "Part of the first name, in any case", NULL},          \
-                   {"last_name", IN_QUERY, "Part of the last name, in any case", NULL},            \
-                   {"role(user,admin)", IN_QUERY, "Users of this role", NULL},                     \
-                   {"is_blocked:boolean", IN_QUERY, "Blocked users, or the others", NULL},         \
-                   {"sort_by(id,balance,last_activity_at)", IN_QUERY, "What to sort by",           \
-                    "\"default\":\"id\""},                                                         \
-                   {"sort_order(asc,desc)", IN_QUERY, "Ascending or descending",                   \
-                    "\"default\":\"asc\""},                                                        \
-                   FIELD_LIMIT,                                                                    \
-                   FIELD_CURSOR},                                                                  \
-        .sql = statement_list_users, .answer = "UserList"                                          \
-    }
+    {.method = "GET",                                                                              \
+     .path = its_path,                                                                             \
+     .summary = "All users that are not deleted",                                                  \
+     .description = "Filters are combined. users is an object in the order asked for; JavaScript " \
+                    "sorts the members of such an object itself, so order has the ids in order.",  \
+     .access = ROUTE_ADMIN,                                                                        \
+     .fields = {{"id:integer", IN_QUERY, "The user with this id", NULL},                           \
+                {"email", IN_QUERY, "Part of the e-mail address, in any case", NULL},              \
+                {"first_name", IN_QUERY, "Part of the first name, in any case", NULL},             \
+                {"last_name", IN_QUERY, "Part of the last name, in any case", NULL},               \
+                {"role(user,admin)", IN_QUERY, "Users of this role", NULL},                        \
+                {"is_blocked:boolean", IN_QUERY, "Blocked users, or the others", NULL},            \
+                {"sort_by(id,balance,last_activity_at)", IN_QUERY, "What to sort by",              \
+                 "\"default\":\"id\""},                                                            \
+                {"sort_order(asc,desc)", IN_QUERY, "Ascending or descending",                      \
+                 "\"default\":\"asc\""},                                                           \
+                FIELD_LIMIT,                                                                       \
+                FIELD_CURSOR},                                                                     \
+     .sql = statement_list_users,                                                                  \
+     .answer = "UserList"}
+/* clang-format on */
 
 const struct route routes[] = {
     {.method = "POST",

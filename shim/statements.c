@@ -19,6 +19,8 @@
 #define NEXT_CURSOR                                                                                \
     ", 'next_cursor', (pg_catalog.array_agg(r.next_cursor ORDER BY r.ordinality DESC))[1])"
 
+/* Debian 12's and 13's do not agree on strings between macros. */
+/* clang-format off */
 const char statement_list_users[] =
     "SELECT pg_catalog.json_build_object('users',"
     " COALESCE(pg_catalog.json_object_agg(r.id, pg_catalog.json_build_object("
@@ -44,6 +46,8 @@ const char statement_audit[] =
     "SELECT pg_catalog.json_build_object('entries', " ROWS_BEGIN
     "pg_catalog.json_build_object('id', r.id, 'at', r.at, 'action', r.action,"
     " 'actor_id', r.actor_id, 'user_id', r.user_id, 'ip', r.ip, 'user_agent', r.user_agent,"
-    " 'request_id', r.request_id, 'db_role', r.db_role, 'detail', r.detail)" ROWS_END NEXT_CURSOR
-        FROM_ARGUMENTS "auth.audit(p[1]::pg_catalog.int8, p[2]::pg_catalog.int8, p[3], " LIMIT_BEGIN
-    "p[4]" LIMIT_END ", p[5]) WITH ORDINALITY r";
+    " 'request_id', r.request_id, 'db_role', r.db_role, 'detail', r.detail)" ROWS_END
+        NEXT_CURSOR FROM_ARGUMENTS
+    "auth.audit(p[1]::pg_catalog.int8, p[2]::pg_catalog.int8, p[3], " LIMIT_BEGIN "p[4]" LIMIT_END
+    ", p[5]) WITH ORDINALITY r";
+/* clang-format on */
