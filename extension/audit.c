@@ -71,6 +71,13 @@ AuditOriginSet(const AuditOrigin *given)
     MemoryContextSwitchTo(old);
 }
 
+/* Back to what AuditOriginGet has answered before. */
+void
+AuditOriginRestore(const AuditOrigin *before)
+{
+    origin = *before;
+}
+
 /* Add a row to the log. */
 void
 AuditRecord(const AuditEvent *event)
@@ -123,7 +130,7 @@ auth_service_audit_refused(PG_FUNCTION_ARGS)
 
     if (!TokenVerify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), &claims))
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
-    if (StoreAuditCount(claims.user_id, REFUSED_A_MINUTE_MAX, minute_ago) < REFUSED_A_MINUTE_MAX)
+    if (StoreRefusedCount(claims.user_id, REFUSED_A_MINUTE_MAX, minute_ago) < REFUSED_A_MINUTE_MAX)
         AuditRecord(&(AuditEvent){
             .action = "refused",
             .user_id = claims.user_id,

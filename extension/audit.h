@@ -29,6 +29,7 @@ typedef struct AuditOrigin {
 extern void AuditInit(void);
 extern const AuditOrigin *AuditOriginGet(void);
 extern void AuditOriginSet(const AuditOrigin *given);
+extern void AuditOriginRestore(const AuditOrigin *before);
 extern void AuditRecord(const AuditEvent *event);
 
 #endif

@@ -94,7 +94,7 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
     return TokenPair(fcinfo, account->role, &token, key);
 }
 
-/* What login was told of where it comes from is so for its transaction. */
+/* What login was told of where it comes from. */
 static void
 ReadOrigin(FunctionCallInfo fcinfo)
 {
@@ -111,21 +111,12 @@ ReadOrigin(FunctionCallInfo fcinfo)
     AuditOriginSet(&origin);
 }
 
-/*
- * SQL function: login(email text, password text, user_agent text, ip inet) returns auth.token_pair
- *
- * user_agent and ip are noted with the session; where they are NULL, the transaction's origin is.
- * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.
- */
-Datum
-auth_service_login(PG_FUNCTION_ARGS)
+/* login, with its arguments there and its origin set. */
+static Datum
+Login(FunctionCallInfo fcinfo)
 {
     AccountRow account;
     int tries;
-
-    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-        PG_RETURN_NULL();
-    ReadOrigin(fcinfo);
 
     /*
      * No lock is held while hashing.  Afterwards the account is looked at again, and locked, where
@@ -155,6 +146,33 @@ auth_service_login(PG_FUNCTION_ARGS)
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
     AuditRecord(&(AuditEvent){.action = "login_failed", .user_id = account.id});
     PG_RETURN_NULL();
+}
+
+/*
+ * SQL function: login(email text, password text, user_agent text, ip inet) returns auth.token_pair
+ *
+ * user_agent and ip are noted with the session; where they are NULL, the transaction's origin is.
+ * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.
+ */
+Datum
+auth_service_login(PG_FUNCTION_ARGS)
+{
+    const AuditOrigin before = *AuditOriginGet();
+    Datum pair = (Datum)0;
+
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+        PG_RETURN_NULL();
+    ReadOrigin(fcinfo);
+    PG_TRY();
+    {
+        pair = Login(fcinfo);
+    }
+    PG_FINALLY();
+    {
+        AuditOriginRestore(&before);
+    }
+    PG_END_TRY();
+    return pair;
 }
 
 /*

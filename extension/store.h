@@ -183,7 +183,7 @@ extern void StoreEntryInsert(int64 user_id, int64 amount, int64 balance, text *i
 extern void StoreBalanceUpdate(int64 user_id, int64 balance, TimestampTz now);
 
 extern void StoreAuditInsert(const AuditRow *row, TimestampTz now);
-extern int StoreAuditCount(int64 user_id, int newest, TimestampTz since);
+extern int StoreRefusedCount(int64 user_id, int newest, TimestampTz since);
 
 extern void StoreListUsers(const UserFilter *filter, const ListPage *page, StoreRowSink sink,
                            void *context);

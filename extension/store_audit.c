@@ -43,13 +43,14 @@ StoreAuditInsert(const AuditRow *row, TimestampTz now)
     StoreExecute(&statement, values, nulls);
 }
 
-/* How many of the user's newest entries, so many of them, are younger than this. */
+/* How many of the user's newest refusals, so many of them, are younger than this. */
 int
-StoreAuditCount(int64 user_id, int newest, TimestampTz since)
+StoreRefusedCount(int64 user_id, int newest, TimestampTz since)
 {
     static Statement statement = {
         "SELECT pg_catalog.count(*) FROM (SELECT a.at FROM auth.audit_log a WHERE a.user_id" EQ
-        "$1 ORDER BY a.id DESC LIMIT $2) n WHERE n.at OPERATOR(pg_catalog.>) $3",
+        "$1 AND a.action" EQ
+        "'refused' ORDER BY a.id DESC LIMIT $2) n WHERE n.at OPERATOR(pg_catalog.>) $3",
         3,
         {INT8OID, INT4OID, TIMESTAMPTZOID},
         NULL};

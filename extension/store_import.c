@@ -110,18 +110,24 @@ GiveRow(void *context, const Datum *values, const bool *nulls, bool is_last)
 static ImportOutcome
 ConflictOutcome(Datum id, Datum email_normalized)
 {
-    static Statement statement = {"SELECT u.email_normalized" EQ
-                                  "$2 FROM auth.users u WHERE u.id" EQ "$1",
-                                  2,
-                                  {INT8OID, TEXTOID},
-                                  NULL};
+    static Statement statement = {
+        "SELECT COALESCE((SELECT u.email_normalized" EQ "$2 FROM auth.users u WHERE u.id" EQ
+        "$1), (SELECT false FROM auth.balance_entries e WHERE e.user_id" EQ "$1 LIMIT 1))",
+        2,
+        {INT8OID, TEXTOID},
+        NULL};
     Datum values[] = {id, email_normalized};
-    ImportOutcome outcome = IMPORT_EMAIL_TAKEN;
+    ImportOutcome outcome;
     StoreCall call;
+    Datum is_same;
+    bool is_free; /* the id is */
 
     StoreBegin(&call);
-    if (StoreRun(&statement, values, NULL) == 1)
-        outcome = DatumGetBool(ColumnNotNull(1)) ? IMPORT_PRESENT : IMPORT_ID_TAKEN;
+    StoreRun(&statement, values, NULL);
+    is_same = Column(1, &is_free);
+    outcome = is_free                 ? IMPORT_EMAIL_TAKEN
+              : DatumGetBool(is_same) ? IMPORT_PRESENT
+                                      : IMPORT_ID_TAKEN;
     StoreEnd(&call);
     return outcome;
 }
@@ -166,7 +172,8 @@ TakeAdded(void *context, const Datum *values, const bool *nulls, bool is_last)
 
 /*
  * Add the accounts, with a first entry in the ledger for a balance.  One statement for all of them: that
- * is twice as fast as one for each.  (unnest of several arrays is syntax, not a function that the caller's
+ * is twice as fast as one for each.  An operator may have deleted an account of this id: a ledger that it
+ * left keeps the id taken, and sessions that it left are not the new account's.  (unnest of several arrays is syntax, not a function that the caller's
  * search_path could replace; with a schema it is not known.)
  */
 static void
@@ -184,7 +191,10 @@ AddAccounts(ImportRun *run)
         " AS r (id, email, email_normalized, password_hash, first_name, last_name, is_admin, "
         "balance,"
         " blocked_at, deleted_at, created_at, updated_at, last_activity_at)"
-        " ON CONFLICT DO NOTHING RETURNING id, email_normalized, balance, updated_at), entry AS ("
+        " WHERE NOT EXISTS (SELECT FROM auth.balance_entries o WHERE o.user_id" EQ "r.id)"
+        " ON CONFLICT DO NOTHING RETURNING id, email_normalized, balance, updated_at),"
+        " session AS (DELETE FROM auth.sessions s USING account a WHERE s.user_id" EQ "a.id),"
+        " entry AS ("
         " INSERT INTO auth.balance_entries (user_id, number, amount, balance, created_at)"
         " SELECT a.id, 1, a.balance, a.balance, a.updated_at FROM account a"
         " WHERE a.balance OPERATOR(pg_catalog.>) 0) SELECT a.id, a.email_normalized FROM account a",

@@ -315,6 +315,16 @@ read_defaults(struct config *config)
     }
 }
 
+/* Take an argument's text away from the command line, which is public: there may be a password in it. */
+static void
+hide_argument(const char **field, char *argument)
+{
+    *field = strdup(argument);
+    if (*field == NULL)
+        fail("%s", "out of memory");
+    memset(argument, 'x', strlen(argument));
+}
+
 /* Read the option at argv[*i], and its value, which may be the next argument. */
 static void
 read_option(struct config *config, int argc, char **argv, int *i)
@@ -339,6 +349,8 @@ read_option(struct config *config, int argc, char **argv, int *i)
         set_option(config, &options[row], argv[++*i]);
     else
         fail("option %s needs a value", argv[*i]);
+    if (options[row].offset == FIELD(import_from))
+        hide_argument(&config->import_from, (char *)config->import_from);
 }
 
 static bool
@@ -380,15 +392,6 @@ config_read(struct config *config, int argc, char **argv)
     }
     if (config->command == NULL)
         fail("%s is missing", "a command");
-    /* There may be a password in it, and command lines are public: not longer than needed. */
-    if (is_option_given(argc, argv, "--from")) {
-        char *shown = (char *)config->import_from;
-
-        config->import_from = strdup(shown);
-        if (config->import_from == NULL)
-            fail("%s", "out of memory");
-        memset(shown, 'x', strlen(shown));
-    }
     config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&
         getenv("PGDATABASE") == NULL)

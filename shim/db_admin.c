@@ -105,18 +105,20 @@ complain_of_result(struct db_admin *admin, const PGresult *result)
     }
 }
 
-static void
-fill_error(struct db_admin *admin, const PGresult *result, struct db_admin_error *error)
+/* Whether it is that a value could not be read; then the message. */
+static bool
+is_unreadable(const PGresult *result, struct db_admin_error *error)
 {
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-    snprintf(error->sqlstate, sizeof(error->sqlstate), "%s", sqlstate ? sqlstate : "");
-    snprintf(error->message, sizeof(error->message), "%s",
-             message ? message : PQerrorMessage(admin->pg));
+    if (sqlstate == NULL || strncmp(sqlstate, "22", 2) != 0)
+        return false;
+    snprintf(error->message, sizeof(error->message), "%s", message ? message : sqlstate);
+    return true;
 }
 
-/* Run a statement; NULL where that failed, after a line, or with the error where one is asked for. */
+/* Run a statement; NULL where that failed, after a line, or with the error as db_admin_rows has it. */
 static PGresult *
 run(struct db_admin *admin, const char *sql, int count, const char *const *parameters,
     struct db_admin_error *error)
@@ -127,9 +129,7 @@ run(struct db_admin *admin, const char *sql, int count, const char *const *param
 
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return result;
-    if (error != NULL)
-        fill_error(admin, result, error);
-    else
+    if (error == NULL || !is_unreadable(result, error))
         complain_of_result(admin, result);
     PQclear(result);
     return NULL;

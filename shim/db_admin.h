@@ -30,18 +30,18 @@ char *db_admin_value(struct db_admin *admin, const char *sql, int count,
 /* Takes the values of a row, NULL for NULL. */
 typedef void (*db_admin_row)(void *context, const char *const *values);
 
+/* What was wrong with a value that the server could not read (SQLSTATE class 22); "": nothing. */
 struct db_admin_error {
-    char sqlstate[6];
     char message[512];
 };
 
 /*
- * Run a statement and give each of its rows to a function.  False on failure: after a line, or with
- * the error where one is asked for.
+ * Run a statement and give each of its rows to a function.  False on failure: after a line, or where a
+ * value could not be read, and that is asked for, with the error.
  */
 bool db_admin_rows(struct db_admin *admin, const char *sql, int count,
                    const char *const *parameters, db_admin_row take, void *context,
-                   struct db_admin_error *error);
+                   struct db_admin_error *unreadable);
 
 /*
  * Run the command that PostgreSQL's own format() makes of this: %I is quoted as a name, %L as a

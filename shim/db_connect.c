@@ -64,15 +64,17 @@ db_connect(const struct config *config, const char *database)
 }
 
 /*
- * Whether a URI, behind its scheme, has an "@" that does not end its user's part.  libpq would take a piece
- * of the password for a host or a port, and print it.
+ * Whether a URI, behind its scheme, has an "@" in its host, or one behind a "/" though no user's part came
+ * before: libpq would take a piece of a password for a host or a port, and print it.
  */
 static bool
 has_stray_at(const char *uri)
 {
-    const char *at = uri + strcspn(uri, "@/?");
+    const char *end = uri + strcspn(uri, "@/"); /* as libpq looks for the end of the user's part */
 
-    return strcspn(*at == '@' ? at + 1 : at, "@") < strcspn(*at == '@' ? at + 1 : at, "?");
+    if (*end == '@')
+        return strcspn(end + 1, "@") < strcspn(end + 1, "/");
+    return strcspn(end, "@") < strcspn(end, "?") && memchr(uri, ':', (size_t)(end - uri)) != NULL;
 }
 
 bool

@@ -16,8 +16,8 @@
 
 #define VALUES(...) ((const char *const[]){__VA_ARGS__})
 
-/* Rows a transaction: while one runs, logins wait for it. */
-#define BATCH_ROWS "5000"
+/* Rows a transaction, at most: while one runs, logins wait for it. */
+#define BATCH_ROWS 5000
 
 /*
  * Rows as JSON, their number, and behind which id the next ones are; no row where there are none.  The
@@ -45,8 +45,8 @@ struct import {
     long long handled; /* rows that the database has judged */
     long long present;
     long long refused;
-    long long singly; /* so many of the next rows come one by one, since a batch of them failed */
-    char *behind;     /* the id behind which the next batch begins; NULL: at the beginning */
+    int limit;    /* rows of the next batch */
+    char *behind; /* the id behind which the next batch begins; NULL: at the beginning */
     /* What take_batch has brought: */
     char *rows; /* NULL: nothing is left */
     char *last_id;
@@ -106,50 +106,53 @@ import_secret(struct db_admin *target, const char *secret)
 }
 
 /*
- * Move the rows that take_batch has brought over.  Where the database cannot read one of them, none
- * comes in, and they are to come again one by one.
+ * Move the rows that take_batch has brought over; false where that failed.  Where the database cannot read
+ * one of them none comes in, and *again tells that they are to come again: in halves, down to that row.
  */
 static bool
-move_rows(struct import *import)
+move_rows(struct import *import, bool *again)
 {
-    struct db_admin_error error;
-    bool is_unreadable;
+    struct db_admin_error unreadable = {""};
 
+    *again = false;
     if (db_admin_rows(import->target, insert_batch, 1, VALUES(import->rows), take_note, import,
-                      &error)) {
+                      &unreadable))
         import->handled += import->count;
+    else if (unreadable.message[0] == '\0')
+        return false;
+    else if (import->count == 1)
+        refuse_row(import, &unreadable);
+    else {
+        *again = true;
+        import->limit = (int)import->count / 2;
         return true;
     }
-    is_unreadable = strncmp(error.sqlstate, "22", 2) == 0;
-    if (is_unreadable && import->count == 1)
-        refuse_row(import, &error);
-    else if (is_unreadable)
-        import->singly = import->count;
-    else {
-        fputs("auth-service: error: ", stderr);
-        log_print(stderr, error.message, strlen(error.message));
-        fputc('\n', stderr);
-    }
-    return is_unreadable;
+    import->limit = import->limit > BATCH_ROWS / 2 ? BATCH_ROWS : import->limit * 2;
+    return true;
 }
 
 /* Read rows and move them over; *is_left tells whether there were any. */
 static bool
 import_rows(struct import *import, const char *sql, int count, bool *is_left)
 {
-    const char *limit = import->singly > 0 ? "1" : BATCH_ROWS;
+    char limit[16];
+    bool again = false;
     bool done;
 
+    snprintf(limit, sizeof(limit), "%d", import->limit);
     import->rows = import->last_id = NULL;
     done = db_admin_rows(import->source, sql, count, VALUES(import->behind, limit), take_batch,
                          import, NULL);
     *is_left = import->rows != NULL && import->last_id != NULL;
-    if (done && *is_left) {
-        if (import->singly > 0)
-            import->singly--;
-        done = move_rows(import);
-    }
+    if (done && *is_left)
+        done = move_rows(import, &again);
     free(import->rows);
+    /* The greatest id, which comes by a statement without parameters, is not what the others follow. */
+    if (done && *is_left && !again && count > 0) {
+        free(import->behind);
+        import->behind = import->last_id;
+    } else
+        free(import->last_id);
     return done;
 }
 
@@ -157,19 +160,12 @@ static bool
 import_users(struct import *import)
 {
     bool is_left;
-    bool done = import_rows(import, select_last, 0, &is_left);
+    bool done;
 
-    free(import->last_id);
-    while (done && is_left) {
-        long long singly = import->singly;
-
+    import->limit = BATCH_ROWS;
+    done = import_rows(import, select_last, 0, &is_left);
+    while (done && is_left)
         done = import_rows(import, select_batch, 2, &is_left);
-        if (done && is_left && import->singly <= singly) {
-            free(import->behind);
-            import->behind = import->last_id;
-        } else
-            free(import->last_id); /* nothing was moved: the same rows again */
-    }
     return done;
 }
 

@@ -160,6 +160,7 @@ CREATE INDEX audit_log_id_idx ON auth.audit_log (id);
 CREATE INDEX audit_log_user_id_idx ON auth.audit_log (user_id, id);
 CREATE INDEX audit_log_actor_id_idx ON auth.audit_log (actor_id, id);
 CREATE INDEX audit_log_action_idx ON auth.audit_log (action, id);
+CREATE INDEX audit_log_refused_idx ON auth.audit_log (user_id, id) WHERE action = 'refused';
 
 SELECT pg_catalog.pg_extension_config_dump('auth.balance_entries', '');
 SELECT pg_catalog.pg_extension_config_dump('auth.audit_log', '');

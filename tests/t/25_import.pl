@@ -100,8 +100,10 @@ UPDATE users SET id = NULL WHERE id = 200011;
 UPDATE users SET email = E'rtl\\u202e\\u009b\@example.com' WHERE id = 200012;
 SQL
 my $odd = ($url =~ s/seed/odd/r) . '&user=' . getpwuid($<);
+my $calls = $s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'import_users'");
 ($status, $out, $err) = $s->command('import', "--from=$odd");
 is($status, 1, 'an odd table: exit status');
+cmp_ok($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'import_users'") - $calls, '<', 12, 'an odd table: what cannot be read is looked for by halves');
 is($out, <<'TEXT', 'an odd table: what cannot be read is refused row by row');
 refused id 200020: invalid input syntax for type boolean: "perhaps"
 refused id 200003: invalid input syntax for type bigint: "1.5"
@@ -120,11 +122,22 @@ is($s->sql("SELECT count(*) FROM auth.users WHERE email LIKE 'odd%'"), 15, 'an o
     IPC::Run::run([ 'sh', '-c', 'exec "$0" "$@" >/dev/full', $ENV{AUTH_SERVICE}, 'import', "--from=$odd" ], '2>', \$err);
     like($err, qr/cannot write the report/, 'a report that cannot be written: said');
 }
-foreach ('postgresql://u:p@ss@127.0.0.1/x', 'postgresql://u:pa/ss@127.0.0.1/x')
+foreach ('postgresql://u:p@ss@127.0.0.1/x', 'postgresql://u:pa/ss@127.0.0.1/x', 'postgresql://u:p?s@SEC@127.0.0.1/x')
 {
     ($status, $out, $err) = $s->command('import', "--from=$_");
     is("$status$out$err", qq(1auth-service: the database URL has an "@" or a "/" in its password: write %40 and %2F\n), 'a password that is not encoded: no part of it is printed');
 }
+
+($status, $out, $err) = $s->command('serve', '--docs-dir', '--from', '--port=1');
+is($status, 1, 'an option that is another one\'s value: no crash');
+# What an account that an operator has deleted leaves behind is nobody else's.
+my $left = $s->login('odd5@example.com');
+$s->sql("DELETE FROM auth.users WHERE email = 'odd5\@example.com'");
+$s->node->safe_psql('odd', "DELETE FROM users WHERE id <> 200005; UPDATE users SET email = 'heir\@example.com'");
+is(($s->command('import', "--from=$odd"))[1], "imported 1 users; 0 were here already; refused 0\n", 'an id whose account was deleted: imported');
+is($s->request('GET', '/users/me', token => $left->{access_token})->{status}, 401, 'the sessions of the one before are not its own');
+$s->sql("DELETE FROM auth.users WHERE id = 200005; INSERT INTO auth.balance_entries (user_id, number, amount, balance, created_at) VALUES (200005, 1, 5, 5, now())");
+is(($s->command('import', "--from=$odd"))[1], "refused id 200005, heir\@example.com: another account has this id\nimported 0 users; 0 were here already; refused 1\n", 'an id with a ledger: taken');
 
 # People register and log in while it runs: each gets an id of their own, and nobody an error.
 $s->node->safe_psql('seed', "TRUNCATE users; INSERT INTO users SELECT i, 'more' || i || '\@example.com', '$hash', NULL, NULL, false, NULL, false, 'user', 0, now(), now(), NULL FROM generate_series(300000, 330000) i");
