@@ -145,6 +145,13 @@ typedef struct ImportJudge {
     void *context;
 } ImportJudge;
 
+/* A function of the application's; mirrors auth.hooks. */
+typedef struct HookRow {
+    char *schema;
+    char *name;
+    Datum event; /* jsonb: what it is to be told */
+} HookRow;
+
 /* One member of a JSON object; value is NULL for a JSON null. */
 typedef struct JsonMember {
     char *name;
@@ -211,6 +218,10 @@ extern void StoreKeyImport(const SigningKey *key, TimestampTz until);
 extern char *StoreImportedKids(TimestampTz now);
 
 extern void StoreImportUsers(text *users, TimestampTz now, const ImportJudge *judge);
+
+extern bool StoreHookFind(const char *event, int64 user_id, HookRow *hook);
+extern void StoreHookSet(const char *event, const char *schema, const char *name);
+extern void StoreHookDelete(const char *event);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);
