@@ -120,7 +120,7 @@ Invoke(Oid function, Datum event)
 static void
 CallFunction(const HookFunction *function, const HookRow *hook)
 {
-    ErrorContextCallback callback = {.previous = error_context_stack, .callback = HideStatement};
+    ErrorContextCallback callback;
     int settings_level = NewGUCNestLevel();
     int security_context;
     Oid user;
@@ -129,6 +129,7 @@ CallFunction(const HookFunction *function, const HookRow *hook)
     set_config_option("search_path", psprintf("%s, pg_temp", quote_identifier(hook->schema)),
                       PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     SetUserIdAndSecContext(function->owner, security_context | SECURITY_LOCAL_USERID_CHANGE);
+    callback = (ErrorContextCallback){error_context_stack, HideStatement, NULL};
     error_context_stack = &callback;
     /* It sees what our caller has done so far. */
     CommandCounterIncrement();
