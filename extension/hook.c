@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -20,7 +19,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "audit.h"
@@ -131,11 +129,7 @@ CallFunction(const HookFunction *function, const HookRow *hook)
     SetUserIdAndSecContext(function->owner, security_context | SECURITY_LOCAL_USERID_CHANGE);
     callback = (ErrorContextCallback){error_context_stack, HideStatement, NULL};
     error_context_stack = &callback;
-    /* It sees what our caller has done so far. */
-    CommandCounterIncrement();
-    PushActiveSnapshot(GetTransactionSnapshot());
     Invoke(function->id, hook->event);
-    PopActiveSnapshot();
     error_context_stack = callback.previous;
     SetUserIdAndSecContext(user, security_context);
     AtEOXact_GUC(true, settings_level);
