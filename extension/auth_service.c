@@ -2,8 +2,8 @@
  *
  * auth_service.c: the module's entry; a table of contents of what is set up when it is loaded.
  *
- *   SQL function -> account.c, login.c, session.c, password.c, identity.c, balance.c, admin.c,
- *                   list.c, audit.c, import.c, hook.c, grant.c, argument.c     (the rules)
+ *   SQL function -> account.c, login.c, refresh.c, session.c, session_list.c, introspect.c,
+ *                   password.c, identity.c, balance.c, admin.c, list.c, audit.c, import.c, hook.c, grant.c, argument.c     (the rules)
  *                -> token_pair.c, token.c, refresh_token.c, key.c, email.c, cursor.c,
  *                   base64url.c, argument_type.c                               (formats)
  *                -> jwt_library.c                                              (libjwt)
@@ -17,6 +17,7 @@
 #include "audit.h"
 #include "guc.h"
 #include "identity.h"
+#include "session.h"
 
 PG_MODULE_MAGIC;
 
@@ -28,5 +29,6 @@ _PG_init(void)
     GucInit();
     IdentityInit();
     AuditInit();
+    RefreshInit();
     MarkGUCPrefixReserved("auth_service");
 }

@@ -22,6 +22,9 @@ typedef struct AccountRow {
     char *password_hash; /* NULL: nobody can log in with a password */
 } AccountRow;
 
+/* So many generations before the previous one a session remembers; their access tokens are good. */
+#define AUTH_OLDER_GENERATIONS 16
+
 /* A session with what decides whether it still stands; mirrors parts of auth.sessions and users. */
 typedef struct SessionRow {
     UserRole role;
@@ -33,6 +36,8 @@ typedef struct SessionRow {
     TimestampTz last_used_at;
     Generation generation;
     int64 previous_nonce; /* of the generation before; generation's own where there was none */
+    int older_count;
+    int64 older_nonces[AUTH_OLDER_GENERATIONS]; /* of those before that one, the last first */
 } SessionRow;
 
 static inline bool
@@ -40,6 +45,14 @@ IsSessionAlive(const SessionRow *session, TimestampTz now)
 {
     return session->exists && now < session->expires_at;
 }
+
+/* What an introspection tells of an account and its session, which exists where session.exists. */
+typedef struct SessionDescription {
+    SessionRow session;
+    unsigned char refresh_key[AUTH_REFRESH_KEY_BYTES];
+    TimestampTz created_at;
+    char *email;
+} SessionDescription;
 
 /* The id of identities that have no session: those of imported access tokens. */
 extern const pg_uuid_t no_session;
@@ -208,6 +221,14 @@ extern void StoreSessionStep(const RefreshToken *token, TimestampTz now);
 extern void StoreSessionTouch(int64 user_id, const pg_uuid_t *id, TimestampTz now);
 extern bool StoreSessionDelete(int64 user_id, const pg_uuid_t *id);
 extern void StoreSessionsDelete(int64 user_id);
+
+extern bool StoreSessionDescribe(int64 user_id, const pg_uuid_t *id,
+                                 SessionDescription *description);
+extern void StoreListSessions(int64 user_id, const pg_uuid_t *current, TimestampTz now,
+                              TimestampTz idle_since, StoreRowSink sink, void *context);
+extern int64 StoreOtherSessionsDelete(int64 user_id, const pg_uuid_t *kept, TimestampTz now,
+                                      TimestampTz idle_since);
+extern int64 StoreSessionsLimit(int64 user_id, int64 kept, TimestampTz now, TimestampTz idle_since);
 
 extern bool StoreKeyFind(const char *kid, SigningKey *key);
 extern bool StoreKeyActive(SigningKey *key);

@@ -23,6 +23,52 @@ CREATE TABLE auth.hooks (
 COMMENT ON TABLE auth.hooks IS 'functions of the application that are called in the middle of ours';
 SELECT pg_catalog.pg_extension_config_dump('auth.hooks', '');
 
+-- ---- API: sessions -------------------------------------------------------------------------------
+
+-- Their access tokens are good, and those of refreshes that rolled back between them are not.
+ALTER TABLE auth.sessions ADD COLUMN older_nonces bytea;
+COMMENT ON COLUMN auth.sessions.older_nonces IS
+    'nonces of the generations before previous_nonce''s, 8 bytes each, the last first; 16 at most';
+
+CREATE TYPE auth.session AS (
+    id           uuid,
+    created_at   timestamptz,
+    last_used_at timestamptz,
+    user_agent   text,
+    ip           inet,
+    is_current   boolean   -- the session of the token that the identity was authenticated with
+);
+COMMENT ON TYPE auth.session IS 'a session as its user sees it';
+
+CREATE FUNCTION auth.sessions() RETURNS SETOF auth.session
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'auth_service_sessions';
+COMMENT ON FUNCTION auth.sessions() IS 'the sessions of the identity''s user that live, the last used first';
+
+CREATE FUNCTION auth.revoke_session(session_id uuid) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_revoke_session';
+COMMENT ON FUNCTION auth.revoke_session(uuid) IS
+    'ends a session of the identity''s user; false where there is no such session';
+
+CREATE FUNCTION auth.revoke_other_sessions() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_revoke_other_sessions';
+COMMENT ON FUNCTION auth.revoke_other_sessions() IS
+    'ends all sessions of the identity''s user but the identity''s own; how many';
+
+CREATE FUNCTION auth.introspect(token text) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_introspect';
+COMMENT ON FUNCTION auth.introspect(text) IS
+    'what an access or refresh token is good for (RFC 7662): one of the identity''s user, or any for an admin';
+
+CREATE FUNCTION auth.revoke_token(token text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_revoke_token';
+COMMENT ON FUNCTION auth.revoke_token(text) IS
+    'ends the session of an access or refresh token (RFC 7009); does nothing for any other text';
+
+CREATE FUNCTION auth._refresh_cause() RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_refresh_cause';
+COMMENT ON FUNCTION auth._refresh_cause() IS
+    'for fronts: why the transaction''s last refresh took a token that was used before, or NULL';
+
 -- ---- API: identity -------------------------------------------------------------------------------
 
 -- ---- API: operators ------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 -- refresh: rotation, forgiveness for 10 seconds, and the end of a session whose token was reused.
 \ir ../setup.sql
-SELECT plan(58);
+SELECT plan(75);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT refresh_token AS r0, access_token AS a0 FROM auth.login('ann@example.com', 'Secret123') \gset
@@ -48,7 +48,45 @@ SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: also one generation lat
 SELECT isnt(auth.verify_token(:'an1'), NULL, 'while the committed one is good');
 SELECT isnt(auth.verify_token(:'an2'), NULL, 'and the newest');
 SELECT is(auth.refresh(:'x1'), NULL, 'rolled back: the refresh token stays refused');
-SELECT isnt(auth.refresh(:'n2'), NULL, 'rolled back: which is no evidence of theft, so the session lives');
+SELECT refresh_token AS n3, access_token AS an3 FROM auth.refresh(:'n2') \gset
+SELECT isnt(:'n3'::text, '', 'rolled back: which is no evidence of theft, so the session lives');
+-- However often the session is refreshed after that: 16 generations before the previous one are known.
+CREATE FUNCTION pg_temp.refresh(token text, times int) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. times LOOP token := (auth.refresh(token)).refresh_token; END LOOP;
+    RETURN token;
+END $$;
+SELECT pg_temp.refresh(:'n3', 1) AS n4 \gset
+SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: three generations later');
+SELECT isnt(auth.verify_token(:'an1'), NULL, 'while the committed one is good');
+SELECT pg_temp.refresh(:'n4', 14) AS n18 \gset
+SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: 17 generations later');
+SELECT isnt(auth.verify_token(:'an1'), NULL, 'while the committed one is good');
+SELECT isnt(auth.verify_token(:'an3'), NULL, 'and those after it');
+SELECT is(auth.refresh(:'x1'), NULL, 'rolled back: the refresh token is refused');
+SELECT pg_temp.refresh(:'n18', 1) AS n19 \gset
+SELECT is(auth.verify_token(t), NULL, 'a generation later none is told from the other, and none is good') FROM unnest(ARRAY[:'ax1', :'an1']) t;
+SELECT isnt(auth.verify_token(:'an2'), NULL, 'and the next one still is');
+SELECT is((SELECT max(octet_length(older_nonces)) FROM auth.sessions), 128, 'the row does not grow further');
+SELECT isnt(pg_temp.refresh(:'n19', 1), NULL, 'and the session lives');
+
+-- Why a used token was taken.
+SELECT refresh_token AS c0 FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT is(concat_ws(' ', refresh_token <> :'c0', coalesce(auth._refresh_cause(), 'none')), 't none', 'cause: none at a step') FROM auth.refresh(:'c0');
+SELECT is(auth._refresh_cause(), 'grace-period', 'cause: the grace period') FROM auth.refresh(:'c0');
+SELECT is(auth._refresh_cause(), NULL, 'cause: of this transaction');
+BEGIN;
+SELECT auth.refresh(:'c0') \gset
+SELECT auth.refresh('x') \gset
+SELECT is(auth._refresh_cause(), NULL, 'cause: of the last refresh');
+COMMIT;
+SET auth_service.refresh_token_grace = 60;
+UPDATE auth.sessions SET last_used_at = now() - interval '59 seconds';
+SELECT isnt(auth.refresh(:'c0'), NULL, 'grace: as long as is set');
+SET auth_service.refresh_token_grace = 0;
+UPDATE auth.sessions SET last_used_at = now();
+SELECT is(auth.refresh(:'c0'), NULL, 'grace: 0, for nobody who came after the step');
+RESET auth_service.refresh_token_grace;
 
 -- What is no refresh token.
 SELECT refresh_token AS t, access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset

@@ -50,6 +50,7 @@ RESET ROLE;
 
 -- A hostile role: operators, functions and tables of its own, first in its path.
 CREATE ROLE regress_80_evil; CREATE SCHEMA evil AUTHORIZATION regress_80_evil;
+SET auth_service.max_sessions = 1; -- logins end sessions, too
 SELECT auth.allow_api('regress_80_evil');
 GRANT CREATE ON SCHEMA public TO regress_80_evil;
 SET ROLE regress_80_evil;
@@ -73,7 +74,8 @@ SET search_path = evil, pg_temp, pg_catalog, public;
 SELECT auth.register('eve@example.com', 'Secret123') AS eve \gset
 SELECT access_token AS e, refresh_token AS er FROM auth.login('eve@example.com', 'Secret123', 'agent', '192.0.2.1') \gset
 SELECT auth.refresh(:'er');
-BEGIN; SELECT auth.authenticate(:'e'); SELECT auth.update_profile('E', 'V'); SELECT auth.me(); SELECT auth.logout(); COMMIT;
+BEGIN; SELECT auth.authenticate(:'e'); SELECT auth.update_profile('E', 'V'); SELECT auth.me(); SELECT auth.sessions(); SELECT auth.introspect(:'er');
+SELECT auth.revoke_session(gen_random_uuid()); SELECT auth.revoke_other_sessions(); SELECT auth.logout(); SELECT auth.revoke_token(:'er'); COMMIT;
 SELECT auth.change_password('eve@example.com', 'Secret123', 'Secret1234');
 SELECT auth._arguments('{"a":"x"}', 'a');
 RESET search_path;
