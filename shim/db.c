@@ -175,6 +175,8 @@ fill_result(struct db_result *result, PGresult *pg)
     if (!result->is_null) {
         result->value = PQgetvalue(pg, 0, 0);
         result->length = (size_t)PQgetlength(pg, 0, 0);
+        if (PQnfields(pg) > 1 && !PQgetisnull(pg, 0, 1))
+            result->note = PQgetvalue(pg, 0, 1);
     }
 }
 

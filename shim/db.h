@@ -19,7 +19,7 @@
 
 struct db_pool;
 
-/* A statement of one row and one column, text; id is its own, from DB_FIRST_STATEMENT to
+/* A statement of one row and one column, text, or two, of which the second is a note; id is its own, from DB_FIRST_STATEMENT to
  * DB_STATEMENTS_MAX - 1. */
 struct db_statement {
     int id;
@@ -61,6 +61,7 @@ struct db_result {
     long long user_id; /* the identity's; 0: there was none */
     const char *value;
     size_t length;
+    const char *note;     /* a second column's text; NULL: none */
     const char *sqlstate; /* of DB_ERROR; never NULL there */
     const char *message;  /* these two may be NULL */
     const char *detail;

@@ -38,10 +38,12 @@ struct route {
     bool is_health;                         /* any failure is a 503 */
     const char *constant;                   /* the whole answer, where no database is needed */
     const struct buffer *(*document)(void); /* the same, where it was put together */
-    const char *sql;                        /* one row, one column: the answer's JSON */
-    const char *null;                       /* the code answered where there is no row, or NULL */
-    const char *answer;                     /* the schema of a 200's body */
-    const char *errors[ROUTE_ERRORS_MAX];   /* codes that others of its kind do not answer with */
+    /* One row, one column: the answer's JSON; a second one: X-Refresh-Token-Reuse. */
+    const char *sql;
+    const char *null;                     /* the code answered where there is no row, or NULL */
+    const char *answer;                   /* the schema of a 200's body; of a 204, NULL */
+    bool has_no_body;                     /* the answer is a 204, whatever sql's value */
+    const char *errors[ROUTE_ERRORS_MAX]; /* codes that others of its kind do not answer with */
 };
 
 /* The routes; a second row of the same method and path takes another kind of body. */

@@ -71,6 +71,7 @@ static const struct {
     {"U403D", "Profile incomplete"},
     {"U404A", "Not found"},
     {"U404B", "User not found"},
+    {"U404D", "Session not found"},
     {"U409A", "Idempotency key was used with another amount"},
 };
 
@@ -90,6 +91,7 @@ static const struct {
     const char *text;
 } texts[] = {
     {200, "OK"},
+    {204, "No Content"},
     {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
