@@ -15,7 +15,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
@@ -38,13 +37,12 @@ static bool
 IsOurUsers(Oid relation)
 {
     char *name = get_rel_name(relation);
+    Oid extension;
 
-    return name != NULL && strcmp(name, "users") == 0 &&
-           get_rel_relkind(relation) == RELKIND_RELATION &&
-           get_rel_namespace(relation) == get_namespace_oid("auth", /* missing_ok */ true) &&
-           OidIsValid(getExtensionOfObject(RelationRelationId, relation)) &&
-           getExtensionOfObject(RelationRelationId, relation) ==
-               get_extension_oid("auth_service", /* missing_ok */ true);
+    if (name == NULL || strcmp(name, "users") != 0)
+        return false;
+    extension = getExtensionOfObject(RelationRelationId, relation);
+    return OidIsValid(extension) && extension == get_extension_oid("auth_service", true);
 }
 
 /*
