@@ -19,6 +19,7 @@ static const struct {
     {"42501", 403}, /* insufficient privilege */
     {"40001", 503}, /* serialization failure */
     {"40P01", 503}, /* deadlock */
+    {"55000", 503}, /* the extension has another version than its library: an update is under way */
     {"55P03", 503}, /* lock timeout */
     {"25006", 503}, /* read-only transaction: a standby */
     {"57014", 504}, /* cancelled: statement_timeout */

@@ -36,6 +36,21 @@ COMMENT ON FUNCTION auth.set_hook(text, regprocedure) IS
 
 -- ---- Protection ----------------------------------------------------------------------------------
 
+-- Loads the library, and so its guard, before a command that could take the accounts along (guard.c).
+CREATE FUNCTION auth._guard() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_guard';
+COMMENT ON FUNCTION auth._guard() IS
+    'for the event trigger auth_service_guard: keeps DROP from taking the accounts along';
+
+CREATE EVENT TRIGGER auth_service_guard ON ddl_command_start
+    WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED', 'DROP SCHEMA') EXECUTE FUNCTION auth._guard();
+COMMENT ON EVENT TRIGGER auth_service_guard IS 'keeps DROP from taking the accounts along';
+-- Also where a session has turned triggers off by session_replication_role.
+ALTER EVENT TRIGGER auth_service_guard ENABLE ALWAYS;
+
+-- It has no primary key, so without this a publication of the table would let no row of it be deleted.
+ALTER TABLE auth.audit_log REPLICA IDENTITY FULL;
+
 -- ---- Privileges ------------------------------------------------------------------------------
 
 -- What is new is nobody's but the owner's; ALTER DEFAULT PRIVILEGES may have said otherwise.
