@@ -12,6 +12,7 @@
 
 #include "key.h"
 #include "refresh_token.h"
+#include "rpc_function.h"
 #include "user.h"
 
 /* An account for the checks of a password; mirrors a part of auth.users. */
@@ -211,6 +212,8 @@ extern void StoreKeyImport(const SigningKey *key, TimestampTz until);
 extern char *StoreImportedKids(TimestampTz now);
 
 extern void StoreImportUsers(text *users, TimestampTz now, const ImportJudge *judge);
+
+extern char *StoreRpc(RpcInvocation *invocation);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);
