@@ -43,6 +43,8 @@ static const char *const api_functions[] = {
     "auth._require_admin()",
     "auth._origin(inet, text, text)",
     "auth._audit_refused(text, text)",
+    "auth._rpc(text, text, text, text, boolean)",
+    "auth._rpc_functions(text, text)",
 };
 
 /*

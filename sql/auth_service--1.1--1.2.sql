@@ -34,6 +34,17 @@ COMMENT ON FUNCTION auth.set_hook(text, regprocedure) IS
 
 -- ---- For fronts ----------------------------------------------------------------------------------
 
+CREATE FUNCTION auth._rpc(schema text, function text, arguments text, anonymous_role text DEFAULT NULL,
+                          by_get boolean DEFAULT false) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc' VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION auth._rpc(text, text, text, text, boolean) IS 'for fronts: a call of a function of the application''s with named arguments, as the caller''s role; JSON';
+
+CREATE FUNCTION auth._rpc_functions(schema text, anonymous_role text DEFAULT NULL, OUT name text, OUT arguments json,
+                                    OUT result json, OUT reads boolean, OUT is_anonymous boolean, OUT id oid)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION auth._rpc_functions(text, text) IS 'for fronts: the functions that _rpc can call, with JSON Schemas';
+
 -- ---- Protection ----------------------------------------------------------------------------------
 
 -- Loads the library, and so its guard, before a command that could take the accounts along (guard.c).
