@@ -12,6 +12,7 @@
 
 #include "key.h"
 #include "refresh_token.h"
+#include "rpc_function.h"
 #include "user.h"
 
 /* An account for the checks of a password; mirrors a part of auth.users. */
@@ -243,6 +244,8 @@ extern void StoreImportUsers(text *users, TimestampTz now, const ImportJudge *ju
 extern bool StoreHookFind(const char *event, int64 user_id, HookRow *hook);
 extern void StoreHookSet(const char *event, const char *schema, const char *name);
 extern void StoreHookDelete(const char *event);
+
+extern char *StoreRpc(RpcInvocation *invocation);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);

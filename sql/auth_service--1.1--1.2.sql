@@ -80,7 +80,33 @@ COMMENT ON FUNCTION auth.set_hook(text, regprocedure) IS
 
 -- ---- For fronts ----------------------------------------------------------------------------------
 
+CREATE FUNCTION auth._rpc(schema text, function text, arguments text, anonymous_role text DEFAULT NULL,
+                          by_get boolean DEFAULT false) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc' VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION auth._rpc(text, text, text, text, boolean) IS 'for fronts: a call of a function of the application''s with named arguments, as the caller''s role; JSON';
+
+CREATE FUNCTION auth._rpc_functions(schema text, anonymous_role text DEFAULT NULL, OUT name text, OUT arguments json,
+                                    OUT result json, OUT reads boolean, OUT is_anonymous boolean, OUT id oid)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION auth._rpc_functions(text, text) IS 'for fronts: the functions that _rpc can call, with JSON Schemas';
+
 -- ---- Protection ----------------------------------------------------------------------------------
+
+-- Loads the library, and so its guard, before a command that could take the accounts along (guard.c).
+CREATE FUNCTION auth._guard() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_guard';
+COMMENT ON FUNCTION auth._guard() IS
+    'for the event trigger auth_service_guard: keeps DROP from taking the accounts along';
+
+CREATE EVENT TRIGGER auth_service_guard ON ddl_command_start
+    WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED', 'DROP SCHEMA') EXECUTE FUNCTION auth._guard();
+COMMENT ON EVENT TRIGGER auth_service_guard IS 'keeps DROP from taking the accounts along';
+-- Also where a session has turned triggers off by session_replication_role.
+ALTER EVENT TRIGGER auth_service_guard ENABLE ALWAYS;
+
+-- It has no primary key, so without this a publication of the table would let no row of it be deleted.
+ALTER TABLE auth.audit_log REPLICA IDENTITY FULL;
 
 -- ---- Privileges ------------------------------------------------------------------------------
 
