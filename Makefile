@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test lint sanitize docker-check psql help
+.PHONY: run test lint sanitize soak-refresh docker-check psql help
 .DEFAULT_GOAL := all
 
 run:

@@ -47,6 +47,7 @@ static const char *const api_functions[] = {
     "auth._arguments(text, text[])",
     "auth._require_admin()",
     "auth._refresh_cause()",
+    "auth._asked(integer)",
     "auth._origin(inet, text, text)",
     "auth._audit_refused(text, text)",
     "auth._rpc(text, text, text, text, boolean)",

@@ -20,26 +20,56 @@
 
 PG_FUNCTION_INFO_V1(auth_service_refresh);
 PG_FUNCTION_INFO_V1(auth_service_refresh_cause);
+PG_FUNCTION_INFO_V1(auth_service_asked);
+
+/* A front may say that a request waited so long with it; more it cannot make us forgive. */
+#define ASKED_AGO_MAX (10 * USECS_PER_SEC)
 
 /* Why the transaction's last refresh took a token that was used before; NULL: it did not. */
 static const char *forgiven_for = NULL;
 
+/* How long before this transaction its request came, in microseconds, as a front said. */
+static int64 asked_ago = 0;
+
 static void
-ForgetCause(XactEvent event, void *nothing)
+Forget(XactEvent event, void *nothing)
 {
     forgiven_for = NULL;
+    asked_ago = 0;
 }
 
 void
 RefreshInit(void)
 {
-    RegisterXactCallback(ForgetCause, NULL);
+    RegisterXactCallback(Forget, NULL);
 }
 
 static TimestampTz
 AddSeconds(TimestampTz time, int seconds)
 {
     return time + (int64)seconds * USECS_PER_SEC;
+}
+
+/* Whether a token was presented soon enough after the next one had taken its place. */
+static bool
+IsForgiven(TimestampTz asked_at, TimestampTz ended_at)
+{
+    return asked_at <= AddSeconds(ended_at, auth_service_refresh_token_grace);
+}
+
+/*
+ * Whether a token that is two steps behind or more would have been taken when it was presented: it
+ * was one step behind at most then, and was overtaken on its way here.  A client whose connection
+ * was cut asks again, and may be two steps further before its first request gets to the database.
+ */
+static bool
+WasForgivable(const Generation *given, const SessionRow *session, TimestampTz asked_at)
+{
+    int64 place = session->generation.counter - given->counter - 2;
+    TimestampTz second_step_at =
+        place == 0 ? session->last_used_at : session->older[place - 1].ended_at;
+
+    return asked_at <= second_step_at && IsForgiven(asked_at, session->older[place].ended_at);
 }
 
 RefreshVerdict
@@ -56,10 +86,9 @@ RefreshJudge(const Generation *given, const SessionRow *session, TimestampTz ask
     case GENERATION_CURRENT:
         return auth_service_refresh_token_rotation ? REFRESH_STEP : REFRESH_SAME;
     case GENERATION_PREVIOUS:
-        return asked_at <= AddSeconds(session->last_used_at, auth_service_refresh_token_grace)
-                   ? REFRESH_FORGIVEN
-                   : REFRESH_REUSED;
+        return IsForgiven(asked_at, session->last_used_at) ? REFRESH_FORGIVEN : REFRESH_REUSED;
     case GENERATION_OLDER:
+        return WasForgivable(given, session, asked_at) ? REFRESH_FORGIVEN : REFRESH_REUSED;
     case GENERATION_FORGOTTEN:
         break;
     }
@@ -118,7 +147,8 @@ auth_service_refresh(PG_FUNCTION_ARGS)
         !StoreSessionKey(token.user_id, &token.session_id, key) ||
         !RefreshTokenIsAuthentic(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token, key))
         PG_RETURN_NULL();
-    asked_at = GetCurrentTimestamp();
+    /* Before the wait for the lock: who waits there saw nobody else's step. */
+    asked_at = GetCurrentTimestamp() - asked_ago;
     StoreCommitDurably();
     if (!StoreSessionLock(token.user_id, &token.session_id, &session)) {
         StoreRequireSeen(false);
@@ -144,4 +174,17 @@ auth_service_refresh_cause(PG_FUNCTION_ARGS)
     if (forgiven_for == NULL)
         PG_RETURN_NULL();
     PG_RETURN_DATUM(CStringGetTextDatum(forgiven_for));
+}
+
+/*
+ * SQL function: _asked(microseconds_ago integer) returns void
+ *
+ * How long ago the request of this transaction came to the front, where it waited for a connection:
+ * a refresh token is judged as of then.
+ */
+Datum
+auth_service_asked(PG_FUNCTION_ARGS)
+{
+    asked_ago = Max(0, Min(PG_GETARG_INT32(0), ASKED_AGO_MAX));
+    PG_RETURN_VOID();
 }

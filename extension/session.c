@@ -52,8 +52,8 @@ SessionPlace(const Generation *given, const SessionRow *session)
                                                        : GENERATION_UNCOMMITTED;
     if (behind - 2 >= session->older_count)
         return GENERATION_FORGOTTEN;
-    return given->nonce == session->older_nonces[behind - 2] ? GENERATION_OLDER
-                                                             : GENERATION_UNCOMMITTED;
+    return given->nonce == session->older[behind - 2].nonce ? GENERATION_OLDER
+                                                            : GENERATION_UNCOMMITTED;
 }
 
 /* ---- Logout ----------------------------------------------------------------------------- */

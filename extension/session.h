@@ -23,16 +23,13 @@ extern GenerationPlace SessionPlace(const Generation *given, const SessionRow *s
 typedef enum RefreshVerdict {
     REFRESH_STEP,        /* the current one: go on to the next generation */
     REFRESH_SAME,        /* without rotation: the current generation again */
-    REFRESH_FORGIVEN,    /* the one before, and not for long: the current generation again */
+    REFRESH_FORGIVEN,    /* used before, and not for long: the current generation again */
     REFRESH_UNCOMMITTED, /* it was never the session's */
     REFRESH_EXPIRED,     /* its session is over */
     REFRESH_REUSED       /* used before: somebody has a copy */
 } RefreshVerdict;
 
-/*
- * asked_at: when the token was presented, which is before the wait for the session's lock: who
- * waits there saw nobody else's step.
- */
+/* asked_at: when the token was presented, which may be a while before it comes to the judgement. */
 extern RefreshVerdict RefreshJudge(const Generation *given, const SessionRow *session,
                                    TimestampTz asked_at, TimestampTz now);
 extern void RefreshInit(void);

@@ -26,6 +26,11 @@ typedef struct AccountRow {
 /* So many generations before the previous one a session remembers; their access tokens are good. */
 #define AUTH_OLDER_GENERATIONS 16
 
+typedef struct OlderGeneration {
+    int64 nonce;
+    TimestampTz ended_at; /* when the next one took its place */
+} OlderGeneration;
+
 /* A session with what decides whether it still stands; mirrors parts of auth.sessions and users. */
 typedef struct SessionRow {
     UserRole role;
@@ -38,7 +43,7 @@ typedef struct SessionRow {
     Generation generation;
     int64 previous_nonce; /* of the generation before; generation's own where there was none */
     int older_count;
-    int64 older_nonces[AUTH_OLDER_GENERATIONS]; /* of those before that one, the last first */
+    OlderGeneration older[AUTH_OLDER_GENERATIONS]; /* those before that one, the last first */
 } SessionRow;
 
 static inline bool

@@ -26,13 +26,16 @@ static const struct db_statement authenticate_statement = {
     0, "SELECT auth.authenticate($1)::pg_catalog.text", 1};
 static const struct db_statement require_admin_statement = {1, "SELECT auth._require_admin()", 0};
 static const struct db_statement origin_statement = {
-    2, "SELECT auth._origin($1::pg_catalog.inet, $2, $3)", 3};
+    2, "SELECT auth._origin($1::pg_catalog.inet, $2, $3), auth._asked($4::pg_catalog.int4)", 4};
 
 /* How long a call waits, in milliseconds: for a connection, for a place to hash, and in all where it
  * is a quick one; never longer than its deadline. */
 #define CONNECTION_WAIT 2000
 #define HASH_WAIT       5000
 #define QUICK_TIMEOUT   2000
+
+/* Of a request, in microseconds; the database takes no older one. */
+#define AGE_MAX 10000000LL
 
 /* A call on its way: one entry for each result to come, the id of a statement to prepare or -1. */
 struct call {
@@ -201,9 +204,12 @@ send_caller(const struct db_pool *pool, struct call *call, const struct db_calle
     if (caller->is_admin && !send_statement(pool, call, &require_admin_statement, NULL))
         return false;
     if (caller->origin != NULL) {
+        long long elapsed = clock_microseconds() - caller->origin->began;
+        char age[24];
         const char *values[] = {caller->origin->address, caller->origin->user_agent,
-                                caller->origin->request_id};
+                                caller->origin->request_id, age};
 
+        snprintf(age, sizeof(age), "%lld", AGE_MAX < elapsed ? AGE_MAX : elapsed);
         return send_statement(pool, call, &origin_statement, values);
     }
     return true;

@@ -27,11 +27,12 @@ struct db_statement {
     int parameter_count;
 };
 
-/* Where a request comes from, for the audit log; each may be NULL. */
+/* Where a request comes from, for the audit log, and when it came; each text may be NULL. */
 struct db_origin {
     const char *address;
     const char *user_agent;
     const char *request_id;
+    long long began; /* clock_microseconds when its head was here */
 };
 
 /* Who calls. */

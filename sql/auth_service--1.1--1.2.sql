@@ -26,9 +26,9 @@ SELECT pg_catalog.pg_extension_config_dump('auth.hooks', '');
 -- ---- API: sessions -------------------------------------------------------------------------------
 
 -- Their access tokens are good, and those of refreshes that rolled back between them are not.
-ALTER TABLE auth.sessions ADD COLUMN older_nonces bytea;
-COMMENT ON COLUMN auth.sessions.older_nonces IS
-    'nonces of the generations before previous_nonce''s, 8 bytes each, the last first; 16 at most';
+ALTER TABLE auth.sessions ADD COLUMN older_generations bytea;
+COMMENT ON COLUMN auth.sessions.older_generations IS
+    'those before previous_nonce''s, 16 at most, the last first: nonce, and when the next came, 8 bytes each';
 
 CREATE TYPE auth.session AS (
     id           uuid,
@@ -68,6 +68,11 @@ CREATE FUNCTION auth._refresh_cause() RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_refresh_cause';
 COMMENT ON FUNCTION auth._refresh_cause() IS
     'for fronts: why the transaction''s last refresh took a token that was used before, or NULL';
+
+CREATE FUNCTION auth._asked(microseconds_ago integer) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_asked';
+COMMENT ON FUNCTION auth._asked(integer) IS
+    'for fronts: how long ago the request of this transaction came, 10 seconds at most';
 
 -- ---- API: identity -------------------------------------------------------------------------------
 

@@ -48,6 +48,37 @@ foreach my $round (1 .. 3)
 }
 is($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'refresh_reused'"), 2, 'each of those is in the audit log once');
 
+# A request that waits in the shim for a connection, and is overtaken by two steps: it is judged as of when
+# it came.  One that comes after them is a theft.
+{
+    my %token = map { $_ => $s->sql("SELECT refresh_token FROM auth.login('ann\@example.com', 'Secret123')") } 0, 'held';
+    my $first = $s->{port};
+    $s->shim('--pool-size=1');
+    my $holder = $s->node->background_psql('auth_service');
+    $holder->query_safe('BEGIN; SELECT count(*) FROM (SELECT FROM auth.sessions FOR UPDATE) s');
+    my @all = $s->parallel(3, sub {
+        my ($i) = @_;
+        if ($i == 1) { return refresh($token{held})->{status} }
+        sleep 0.02 while $s->sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 0;
+        if ($i == 2) { my $r = refresh($token{0}); return "$r->{status} " . ($r->{headers}{'x-refresh-token-reuse'} // 'none') . " $r->{json}{refresh_token}" }
+        sleep 0.5; # until it waits for the connection
+        $holder->query_safe("SELECT refresh_token AS t FROM auth.refresh('$token{0}') \\gset\nSELECT refresh_token AS t FROM auth.refresh(:'t') \\gset\nCOMMIT;");
+        return 'done';
+    });
+    is($all[0], 200, 'overtaken: the connection was held');
+    my $current = $s->sql("SELECT refresh_counter FROM auth.sessions WHERE refresh_counter = 2");
+    is($current, 2, 'overtaken: by two steps');
+    like($all[1], qr/^200 grace-period /, 'overtaken: forgiven');
+    my $next = refresh((split / /, $all[1])[2]);
+    is($next->{status}, 200, 'overtaken: with the current token');
+    is(refresh($token{0})->{status}, 401, 'replayed: refused');
+    is(refresh($next->{json}{refresh_token})->{status}, 401, 'replayed: ends the session');
+    $s->stop_shim;
+    $s->{port} = $first;
+    $s->sql('DELETE FROM auth.sessions WHERE refresh_counter < 2');
+}
+$s->sql("DELETE FROM auth.audit_log WHERE action = 'refresh_reused'");
+
 # A theft that is noticed in the very moment before a crash.
 my $stolen = $s->login('ann@example.com');
 push @dead, refresh($stolen->{refresh_token})->{json};
