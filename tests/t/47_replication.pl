@@ -49,6 +49,13 @@ foreach my $way (sort keys %publications)
     is($subscriber->safe_psql($way, $rows), $s->sql($rows), "$way: every change, those of the audit log too");
     is($token->($pair) . $token->($new), 'ft', "$way: a logout and a login are felt");
 }
+# Its roles are kept from writing.
+{
+    local $ENV{PGOPTIONS} = '-c default_transaction_read_only=on';
+    my (undef, $out, $err) = $subscriber->psql('named', "\\set VERBOSITY verbose\nBEGIN; SELECT auth.authenticate('$pairs[6]{access_token}'); SELECT auth.uid(); COMMIT; SELECT auth.login('user9\@example.com', 'Secret123')");
+    is($out, "7\n7", 'read only: it knows who asks');
+    like($err, qr/ERROR:  25006/, 'read only: a login is refused');
+}
 # What a backend of the subscriber keeps of a key does not outlive the key's retirement on the publisher.
 my $retire = "psql --no-psqlrc --quiet --dbname='" . $publisher->connstr('auth_service') . "' --command \"UPDATE auth.signing_keys SET is_active = false, retired_at = now()\"";
 my $caught_up = "for i in \$(seq 100); do test -n \"\$(psql --no-psqlrc -Atqd '" . $subscriber->connstr('named') . "' -c 'SELECT 1 FROM auth.signing_keys WHERE retired_at IS NOT NULL')\" && break; sleep 0.1; done";
