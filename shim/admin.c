@@ -174,6 +174,60 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
     return done && allow_api(admin, role);
 }
 
+/*
+ * The role that takes the front's place for calls of functions without a token.  CONNECT, which it cannot
+ * use, keeps drop-db of another database from dropping it.
+ */
+static bool
+make_anonymous_role(struct db_admin *admin, const struct config *config, const char *database)
+{
+    const char *role = config->rpc_anonymous_role;
+    char *found = db_admin_value(admin, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", 1,
+                                 VALUES(role));
+    bool done = found != NULL;
+
+    if (done && found[0] == '\0') {
+        done = db_admin_command(admin, "CREATE ROLE %I NOLOGIN", 1, VALUES(role));
+        if (done)
+            printf("made role %s\n", role);
+    }
+    free(found);
+    return done && is_ordinary_role(admin, role) &&
+           db_admin_command(admin, "GRANT CONNECT ON DATABASE %I TO %I", 2,
+                            VALUES(database, role)) &&
+           db_admin_command(admin, "GRANT %I TO %I", 2, VALUES(role, config->shim_role));
+}
+
+/* Let both roles name what is in the schema of the application's functions. */
+static bool
+open_rpc_schema(struct db_admin *admin, const struct config *config)
+{
+    const char *schema = config->rpc_schema;
+    char *found;
+    bool done;
+
+    if (schema == NULL)
+        return true;
+    found = db_admin_value(admin,
+                           "SELECT pg_catalog.has_schema_privilege($2, n.oid, 'USAGE')"
+                           " AND pg_catalog.has_schema_privilege($3, n.oid, 'USAGE')"
+                           " FROM pg_catalog.pg_namespace n WHERE n.nspname = $1",
+                           3, VALUES(schema, config->shim_role, config->rpc_anonymous_role));
+    done = found != NULL;
+    if (done && found[0] == '\0')
+        printf("there is no schema %s yet: run init-db again when it is there\n", schema);
+    else if (done && found[0] != 't') {
+        done = db_admin_command(admin, "GRANT USAGE ON SCHEMA %I TO %I", 2,
+                                VALUES(schema, config->shim_role)) &&
+               db_admin_command(admin, "GRANT USAGE ON SCHEMA %I TO %I", 2,
+                                VALUES(schema, config->rpc_anonymous_role));
+        if (done)
+            printf("opened schema %s to both roles\n", schema);
+    }
+    free(found);
+    return done;
+}
+
 static bool
 set_lifetimes(struct db_admin *admin, const struct config *config, const char *database)
 {
@@ -201,7 +255,9 @@ admin_init_db(const struct config *config)
     struct db_admin *admin = NULL;
     bool done = database != NULL && make_database(config, database) &&
                 (admin = db_admin_open(config, database)) != NULL && make_extension(admin) &&
-                make_role(admin, config, database) && set_lifetimes(admin, config, database);
+                make_role(admin, config, database) &&
+                make_anonymous_role(admin, config, database) && open_rpc_schema(admin, config) &&
+                set_lifetimes(admin, config, database);
 
     if (admin != NULL)
         db_admin_close(admin);
@@ -262,7 +318,8 @@ admin_drop_db(const struct config *config)
         done = db_admin_command(admin, "DROP DATABASE %I WITH (FORCE)", 1, VALUES(database));
         if (done)
             printf("dropped database %s\n", database);
-        done = done && drop_role(admin, config->shim_role);
+        done = done && drop_role(admin, config->shim_role) &&
+               drop_role(admin, config->rpc_anonymous_role);
         db_admin_close(admin);
     }
     free(database);

@@ -130,6 +130,17 @@ static const struct option_row options[] = {
      .kind = OPTION_NO_FLAG,
      .offset = FIELD(prepare),
      .help = "do not prepare statements (for pgbouncer's transaction mode before 1.21)"},
+    {.name = "rpc-schema",
+     .environment = {"AUTH_SERVICE_RPC_SCHEMA"},
+     .offset = FIELD(rpc_schema),
+     .help =
+         "schema whose functions /rpc/{function} calls (default: none); init-db: lets the roles "
+         "use it"},
+    {.name = "rpc-anonymous-role",
+     .environment = {"AUTH_SERVICE_RPC_ANONYMOUS_ROLE"},
+     .offset = FIELD(rpc_anonymous_role),
+     .initial = "auth_service_anonymous",
+     .help = "role as which functions are called without a token"},
     {.name = "shim-role",
      .environment = {"AUTH_SERVICE_SHIM_ROLE"},
      .offset = FIELD(shim_role),
@@ -366,6 +377,15 @@ is_option_given(int argc, char **argv, const char *option)
     return false;
 }
 
+/* Schemas that are not the application's own are never opened to the world. */
+static void
+check_rpc_schema(const char *schema)
+{
+    if (schema != NULL && (strcmp(schema, "auth") == 0 || strncmp(schema, "pg_", 3) == 0 ||
+                           strcmp(schema, "information_schema") == 0 || schema[0] == '\0'))
+        fail("--rpc-schema takes a schema of the application's, not \"%s\"", schema);
+}
+
 void
 config_read(struct config *config, int argc, char **argv)
 {
@@ -392,6 +412,7 @@ config_read(struct config *config, int argc, char **argv)
     }
     if (config->command == NULL)
         fail("%s is missing", "a command");
+    check_rpc_schema(config->rpc_schema);
     config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&
         getenv("PGDATABASE") == NULL)

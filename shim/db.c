@@ -168,6 +168,8 @@ fill_result(struct db_result *result, PGresult *pg)
         result->sqlstate = sqlstate;
         result->message = PQresultErrorField(pg, PG_DIAG_MESSAGE_PRIMARY);
         result->detail = PQresultErrorField(pg, PG_DIAG_MESSAGE_DETAIL);
+        result->hint = PQresultErrorField(pg, PG_DIAG_MESSAGE_HINT);
+        result->source = PQresultErrorField(pg, PG_DIAG_SOURCE_FUNCTION);
         return;
     }
     result->outcome = DB_DONE;

@@ -14,11 +14,36 @@ SELECT pg_catalog.set_config('auth_service_update.before', pg_catalog.concat_ws(
 
 -- ---- Tables --------------------------------------------------------------------------------------
 
+-- Names, not oids: a dump is restored whatever the application is by then, and a missing hook is an error.
+CREATE TABLE auth.hooks (
+    event           text COLLATE "C" PRIMARY KEY CHECK (event IN ('register', 'login', 'delete')),
+    function_schema text NOT NULL,
+    function_name   text NOT NULL
+);
+COMMENT ON TABLE auth.hooks IS 'functions of the application that are called in the middle of ours';
+SELECT pg_catalog.pg_extension_config_dump('auth.hooks', '');
+
 -- ---- API: identity -------------------------------------------------------------------------------
 
 -- ---- API: operators ------------------------------------------------------------------------------
 
+CREATE FUNCTION auth.set_hook(event text, hook regprocedure) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_set_hook';
+COMMENT ON FUNCTION auth.set_hook(text, regprocedure) IS
+    'for operators: calls a function of the application inside register, login or delete; NULL: none';
+
 -- ---- For fronts ----------------------------------------------------------------------------------
+
+CREATE FUNCTION auth._rpc(schema text, function text, arguments text, anonymous_role text DEFAULT NULL,
+                          by_get boolean DEFAULT false) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc' VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION auth._rpc(text, text, text, text, boolean) IS 'for fronts: a call of a function of the application''s with named arguments, as the caller''s role; JSON';
+
+CREATE FUNCTION auth._rpc_functions(schema text, anonymous_role text DEFAULT NULL, OUT name text, OUT arguments json,
+                                    OUT result json, OUT reads boolean, OUT is_anonymous boolean, OUT id oid)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION auth._rpc_functions(text, text) IS 'for fronts: the functions that _rpc can call, with JSON Schemas';
 
 -- ---- Protection ----------------------------------------------------------------------------------
 
