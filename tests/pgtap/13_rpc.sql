@@ -1,6 +1,6 @@
 -- _rpc: who may call which of the application's functions, with what, and what comes back.
 \ir ../setup.sql
-SELECT plan(17 + 12 + 29 + 23 + 27 + 10 + 9 + 18);
+SELECT plan(17 + 13 + 30 + 24 + 27 + 10 + 9 + 18);
 
 CREATE ROLE regress_13_front; CREATE ROLE regress_13_anonymous; CREATE ROLE regress_13_other;
 GRANT regress_13_anonymous, regress_13_other TO regress_13_front;
@@ -72,6 +72,7 @@ CREATE FUNCTION api.definer() RETURNS text LANGUAGE sql SECURITY DEFINER SET sea
 CREATE FUNCTION api.again() RETURNS text LANGUAGE sql AS $$SELECT auth._rpc('api', 'number', '{}')$$;
 CREATE FUNCTION api.changes() RETURNS text LANGUAGE plpgsql AS
     $$BEGIN SET ROLE regress_13_other; SET search_path = pg_catalog; SET statement_timeout = '7s'; SET LOCAL work_mem = '99MB'; RETURN current_user; END$$;
+CREATE FUNCTION api.commits() RETURNS void LANGUAGE sql AS $$SELECT set_config('synchronous_commit', 'local', true)$$;
 CREATE FUNCTION api.resets() RETURNS text LANGUAGE plpgsql AS 'BEGIN RESET ROLE; RESET search_path; RETURN ''x''; END';
 GRANT EXECUTE ON FUNCTION api.whoami(), api.resets(), api.secrets(), api.add TO regress_13_anonymous;
 SELECT is(pg_temp.call('user', 'rows'), E'[{"id":1,"owner":1,"r":"hers"}]', 'row level security: her own');
@@ -87,6 +88,10 @@ BEGIN; SELECT auth.authenticate(access_token) FROM token; SET LOCAL ROLE regress
 SELECT auth._rpc('api', 'changes', '{}');
 SELECT is(current_user || ' ' || current_setting('search_path') || ' ' || current_setting('statement_timeout') || ' ' || current_setting('work_mem'),
           'regress_13_front api, public, pg_temp 0 4MB', 'what a function SETs ends with it');
+COMMIT;
+BEGIN; SET LOCAL synchronous_commit = off; SELECT auth.authenticate(access_token) FROM token; SET LOCAL ROLE regress_13_front;
+SELECT auth._rpc('api', 'commits', '{}');
+SELECT is(current_setting('synchronous_commit'), 'local', 'but for how to commit, which comes after it');
 COMMIT;
 SELECT is(current_setting('role') || ' ' || current_setting('search_path') || ' ' || current_setting('statement_timeout'),
           'none "$user", public 0', 'and nothing is left of the call');
@@ -107,10 +112,14 @@ FROM (VALUES ('{}', '1|d'), ('{"i":null}', 'd'), ('{"i":"7","t":"x"}', '7|x'), (
              ('{"m":"glad"}', '1|d|glad'), ('{"d":99}', '1|d|99'), ('{"j":{"a": "\u00e9"}}', '1|d|{"a": "\u00e9"}'), ('{"j":"x"}', '1|d|"x"'), ('{"j":null}', '1|d'),
              ('{"jb":[1, 2]}', '1|d|[1, 2]'), ('{"w":{"a":"x"}}', '1|d|(x)'), ('{"Na\"me, 1; --":"v"}', '1|d|v'), ('{"t":""}', '1|'), (' { "i" : 2 } ', '2|d')) c (a, wanted);
 SELECT is(pg_temp.call('user', 'echo', $${"t":"\"$1'; --\\"}$$), $$"1|\"$1'; --\\"$$, 'a text that would end a string');
+CREATE FUNCTION api.variadic_default(VARIADIC v int[] DEFAULT '{7,8}') RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT v[2]';
+SELECT is(pg_temp.call('user', 'variadic_default'), '8', 'VARIADIC with a default');
 SELECT is(pg_temp.call('user', 'variadic', '{"v":[1,2,3]}'), '3', 'VARIADIC takes an array');
 SELECT is(pg_temp.call('user', 'variadic', '{"v":[]}'), '0', 'VARIADIC: an empty one');
 SELECT is(pg_temp.call('user', 'variadic', '{"v":"{1,2}"}', true), '2', 'VARIADIC by GET');
 SELECT is(pg_temp.call('user', 'echo', '{"i":"8","a":"{1,2}","p":"(3,4)","b":"yes","jb":"{\"k\":1}","m":"sad"}', true), '"8|d|t|{1,2}|(3,4)|sad|{\"k\": 1}"', 'by GET: the types'' own text')
+UNION ALL SELECT is(pg_temp.call('user', 'echo', (SELECT format('{%s}', string_agg(format('"%s":1', n), ',')) FROM generate_series(1, 500000) n)),
+                    'U404C Function not found', 'half a million names')
 UNION ALL SELECT is(pg_temp.call('user', 'echo', a, g), wanted, 'refused: ' || a)
 FROM (VALUES ('{"i":"x"}', false, '22P02 the value of argument "i" is no integer'), ('{"i":"x"}', true, '22P02 the value of argument "i" is no integer'),
              ('{"i":1.5}', false, '22P02 the value of argument "i" is no integer'), ('{"i":99999999999}', false, '22003 the value of argument "i" is no integer'),
