@@ -1,6 +1,6 @@
 -- _rpc: who may call which of the application's functions, with what, and what comes back.
 \ir ../setup.sql
-SELECT plan(17 + 13 + 30 + 24 + 27 + 10 + 9 + 18);
+SELECT plan(19 + 13 + 30 + 24 + 27 + 10 + 9 + 18 + 6);
 
 CREATE ROLE regress_13_front; CREATE ROLE regress_13_anonymous; CREATE ROLE regress_13_other;
 GRANT regress_13_anonymous, regress_13_other TO regress_13_front;
@@ -48,6 +48,8 @@ CREATE FUNCTION api.no_composite() RETURNS api.point LANGUAGE plpgsql AS 'BEGIN 
 CREATE FUNCTION api.outs(OUT a int, OUT "B c" text) LANGUAGE plpgsql AS $$BEGIN a := 1; "B c" := 'x'; END$$;
 CREATE FUNCTION api.outs_sql(OUT a int, OUT b text) LANGUAGE sql AS $$SELECT 1, 'x'$$;
 CREATE FUNCTION api.out1(OUT a int) LANGUAGE sql AS 'SELECT 7';
+CREATE FUNCTION api.inout(INOUT a int) LANGUAGE sql AS 'SELECT a + 1';
+CREATE FUNCTION api.inout2(INOUT a int, OUT b text) LANGUAGE sql AS $$SELECT a + 1, 'x'$$;
 CREATE FUNCTION api.a_record() RETURNS record LANGUAGE plpgsql AS $$DECLARE r record; BEGIN SELECT 1 AS one INTO r; RETURN r; END$$;
 CREATE FUNCTION api.numbers(n int) RETURNS SETOF int LANGUAGE sql AS 'SELECT * FROM generate_series(1, n)';
 CREATE FUNCTION api.one_column() RETURNS TABLE (r int) LANGUAGE sql AS 'SELECT 1 UNION ALL SELECT 2';
@@ -59,7 +61,7 @@ SELECT is(pg_temp.call('user', f, a), wanted, f)
 FROM (VALUES ('nothing', '{}', 'nothing'), ('number', '{}', '5'), ('no_number', '{}', 'null'), ('words', '{}', '"\"é\n"'),
              ('object', '{}', '{"b": 1,  "a": [true]}'), ('objectb', '{}', '{"a": [true], "b": 1}'), ('composite', '{}', '{"x":1,"y":2}'),
              ('no_composite', '{}', 'null'), ('outs', '{}', '{"a":1,"B c":"x"}'), ('outs_sql', '{}', '{"a":1,"b":"x"}'), ('out1', '{}', '7'),
-             ('a_record', '{}', '{"one":1}'), ('numbers', '{"n":3}', '[1, 2, 3]'), ('numbers', '{"n":0}', '[]'),
+             ('a_record', '{}', '{"one":1}'), ('inout', '{"a":4}', '5'), ('inout2', '{"a":4}', '{"a":5,"b":"x"}'), ('numbers', '{"n":3}', '[1, 2, 3]'), ('numbers', '{"n":0}', '[]'),
              ('one_column', '{}', '[{"r" : 1}, {"r" : 2}]'), ('columns', '{}', E'[{"r":1,"v":"a"}, \n {"r":2,"v":null}]'),
              ('times', '{}', '["2026-01-02T03:04:05.678+00:00"]')) c (f, a, wanted);
 
@@ -181,6 +183,25 @@ FROM (VALUES ('open', 'regress_13_anonymous', '1'), ('number', 'regress_13_anony
              ('denied', 'regress_13_anonymous', 'U404C Function not found'), ('unknown', 'regress_13_anonymous', 'U404C Function not found'),
              ('open', NULL, 'U401A Not authenticated'), ('open', 'nowhere', 'U401A Not authenticated'), ('open', 'none', 'U401A Not authenticated')) c (f, a, wanted);
 SELECT is(pg_temp.call('nobody', 'open', schema => 'closed'), 'U404C Function not found', 'without an identity: another schema');
+
+-- A hostile role gets nothing by it that a SELECT would not give.
+CREATE ROLE regress_13_evil; SELECT auth.allow_api('regress_13_evil');
+CREATE SCHEMA evil AUTHORIZATION regress_13_evil;
+SELECT quote_ident(current_user) AS super \gset
+SET SESSION AUTHORIZATION regress_13_evil;
+CREATE FUNCTION evil.whoami() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+GRANT USAGE ON SCHEMA evil TO regress_13_front; GRANT EXECUTE ON FUNCTION evil.whoami() TO :super, regress_13_front, regress_13_evil;
+SELECT throws_ok(format('SELECT auth._rpc(''evil'', ''whoami'', ''{}'', %L)', r), '42501', NULL, 'evil: cannot become ' || r)
+FROM unnest(ARRAY[:'super', 'regress_13_front']) r;
+SELECT is(auth._rpc('evil', 'whoami', '{}', 'regress_13_evil'), '"regress_13_evil"', 'evil: is himself');
+SELECT throws_ok($$SELECT auth._rpc('api', 'open', '{}', 'regress_13_anonymous')$$, '42501', NULL, 'evil: nor becomes the anonymous role');
+RESET SESSION AUTHORIZATION;
+CREATE FUNCTION public.definer(text, text) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$SELECT auth._rpc($1, $2, '{}', 'regress_13_anonymous')$$;
+GRANT USAGE ON SCHEMA evil TO regress_13_anonymous; GRANT EXECUTE ON FUNCTION evil.whoami() TO regress_13_anonymous;
+SET SESSION AUTHORIZATION regress_13_evil;
+SELECT throws_ok($$SELECT public.definer('evil', 'whoami')$$, '42501', NULL, 'evil: not in somebody''s definer function');
+SELECT is(current_user::text, 'regress_13_evil', 'evil: still himself');
+RESET SESSION AUTHORIZATION;
 
 -- By GET; changes are seen at once; descriptions.
 CREATE FUNCTION api.writes() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO api.notes (r) VALUES (''x''); RETURN 1; END';
