@@ -42,7 +42,7 @@ COMMENT ON FUNCTION auth._rpc(text, text, text, text, boolean) IS 'for fronts: a
 CREATE FUNCTION auth._rpc_functions(schema text, anonymous_role text DEFAULT NULL, OUT name text, OUT arguments json,
                                     OUT result json, OUT reads boolean, OUT is_anonymous boolean, OUT id oid)
     RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED;
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED ROWS 20;
 COMMENT ON FUNCTION auth._rpc_functions(text, text) IS 'for fronts: the functions that _rpc can call, with JSON Schemas';
 
 -- ---- Protection ----------------------------------------------------------------------------------
