@@ -15,8 +15,8 @@ PG_FUNCTION_INFO_V1(auth_service_allow_api);
 
 /*
  * What allow_api grants.  Not here: what PUBLIC may call (uid, role, jwt), and what is the
- * operator's alone (allow_api, import_users, import_signing_key).  tests/pgtap/80_privileges.sql finds a
- * function that is forgotten.
+ * operator's alone (allow_api, import_users, import_signing_key), or the planner's (_identity_support).
+ * tests/pgtap/80_privileges.sql finds a function that is forgotten.
  */
 static const char *const api_functions[] = {
     "auth.register(text, text, text, text)",
