@@ -107,6 +107,9 @@ my @of_table = (
     'SELECT count(*) FROM (SELECT * FROM %1$s a WHERE EXISTS (SELECT FROM members m WHERE m.team = a.team LIMIT uid()) OFFSET 0) x, (SELECT * FROM %1$s b WHERE EXISTS (SELECT FROM members m WHERE m.team = b.team LIMIT uid())) y WHERE x.id = y.id',
     'SELECT count(*) FROM %1$s a WHERE a.id IN (SELECT b.id FROM %1$s b WHERE b.owner = uid() OFFSET uid())',
     'SELECT sum((SELECT count(*) FROM members m WHERE m.team = a.team AND m.member = uid())) FROM %s a WHERE a.id < 300',
+    # In subqueries that are pulled up, before which nothing may be tied to their own level.
+    'SELECT count(*) FROM (SELECT * FROM %1$s b WHERE EXISTS (SELECT FROM members m WHERE m.team = b.team LIMIT uid() - 1)) x',
+    'SELECT count(*) FROM (SELECT t.* FROM generate_series(1, uid() * 30) g JOIN %1$s t ON t.id = g) x JOIN %1$s y USING (id)',
     'SELECT count(*) FROM generate_series(1, uid() * 30) g JOIN %s t ON t.id = g',
     'SELECT count(*) FROM %1$s t, LATERAL (SELECT count(*) AS n FROM members m WHERE m.member = uid() AND m.team = t.team) l WHERE l.n > 0',
     'SELECT count(*) FROM of_owner(uid()) JOIN %s t USING (id)',
