@@ -179,6 +179,26 @@ foreach (
     is(switches(), $expected, "a switch is recorded: $what");
 }
 
+# A foreign key to auth.users: who may make one, and what it does.
+$s->sql(q(CREATE ROLE regress_tables; CREATE SCHEMA tables AUTHORIZATION regress_tables; GRANT USAGE ON SCHEMA tables TO regress_app));
+my $make = 'CREATE TABLE tables.owned (owner bigint NOT NULL REFERENCES auth.users (id)); GRANT ALL ON tables.owned TO regress_app';
+my (undef, undef, $denied) = $s->node->psql('auth_service', "SET ROLE regress_tables; $make");
+like($denied, qr/permission denied for table users/, 'a foreign key: not without a privilege');
+$s->sql('GRANT REFERENCES (id) ON auth.users TO regress_tables');
+$s->sql($make, 'regress_tables');
+is($s->sql(q(SELECT bool_or(has_any_column_privilege('regress_tables', 'auth.users', 'SELECT')))), 'f', 'a foreign key: REFERENCES (id) is enough, and reads nothing');
+is(prints('INSERT INTO tables.owned VALUES (1); INSERT INTO tables.owned VALUES (999); TABLE tables.owned;'), '1 23503', 'a foreign key: others add rows without that privilege, for users that there are');
+$s->sql(q(SELECT auth.register('carl@example.com', 'Secret123')));
+my $carl = $s->sql(q(SELECT access_token FROM auth.login('carl@example.com', 'Secret123')));
+is(prints("INSERT INTO tables.owned VALUES (3); BEGIN; SELECT auth.authenticate('$carl') \\g /dev/null\nSELECT auth.delete_me() \\g /dev/null\nCOMMIT; INSERT INTO tables.owned VALUES (3); SELECT count(*) FROM tables.owned WHERE owner = 3;"),
+    '2', 'a foreign key: holds for a deleted account, whose row stays');
+my (undef, undef, $guard) = $s->node->psql('auth_service', 'DROP EXTENSION auth_service');
+like($guard, qr/cannot drop extension auth_service because other objects depend on it/, 'a foreign key: DROP EXTENSION does not pass over it');
+my $login = $s->node->background_psql('auth_service');
+$login->query_safe(q(BEGIN; SELECT auth.login('bob@example.com', 'Secret123')));
+is(prints("SET lock_timeout = '2s'; INSERT INTO tables.owned VALUES (2) RETURNING owner;"), '2', 'a foreign key: does not wait for a login that is under way');
+$login->quit;
+
 # The wire: pipelines and portals.
 my $wire = Wire->new($s->node, 'auth_service', 'regress_app');
 my @authenticate = ('SELECT auth.authenticate($1)', $token{A});
