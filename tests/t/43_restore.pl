@@ -15,6 +15,7 @@ foreach my $pair (@pairs)
 my ($dead, $live) = @pairs;
 $s->request('POST', '/auth/logout', token => $dead->{access_token});
 $s->sql(<<'SQL');
+INSERT INTO auth.hooks VALUES ('delete', 'app', 'fire');
 SELECT auth.block_user(3); SELECT auth.set_role(4, 'admin');
 INSERT INTO auth.users (email, email_normalized, created_at, updated_at) SELECT e, e, now(), now() FROM (SELECT i || '@bulk.example' FROM generate_series(1, 5000) i) x (e);
 -- An application: a schema that sorts before ours and points to it, a policy, a trigger on our table.
@@ -36,7 +37,7 @@ $live = $s->login('user2@example.com');
 my $rows = q(SELECT string_agg(t || ' ' || n || ' ' || h, E'\n' ORDER BY t) FROM (
     SELECT 'users' t, count(*) n, md5(string_agg(x::text, '' ORDER BY id)) h FROM auth.users x UNION ALL SELECT 'sessions', count(*), md5(string_agg(x::text, '' ORDER BY id)) FROM auth.sessions x
     UNION ALL SELECT 'keys', count(*), md5(string_agg(x::text, '' ORDER BY kid)) FROM auth.signing_keys x UNION ALL SELECT 'entries', count(*), md5(string_agg(x::text, '' ORDER BY user_id, number)) FROM auth.balance_entries x
-    UNION ALL SELECT 'audit', count(*), md5(string_agg(x::text, '' ORDER BY id)) FROM auth.audit_log x UNION ALL SELECT 'ids', last_value, is_called::text FROM auth.users_id_seq UNION ALL SELECT 'audit ids', last_value, is_called::text FROM auth.audit_log_id_seq) x);
+    UNION ALL SELECT 'audit', count(*), md5(string_agg(x::text, '' ORDER BY id)) FROM auth.audit_log x UNION ALL SELECT 'hooks', count(*), md5(string_agg(x::text, '' ORDER BY event)) FROM auth.hooks x UNION ALL SELECT 'ids', last_value, is_called::text FROM auth.users_id_seq UNION ALL SELECT 'audit ids', last_value, is_called::text FROM auth.audit_log_id_seq) x);
 my $application = q(SELECT (SELECT count(*) FROM app.notes) || ' ' || (SELECT count(*) FROM app.fired) || ' ' || (SELECT count(*) FROM pg_policy));
 # Of roles other than the owner, whose name differs.
 my $rights = q(SELECT string_agg(o || ' ' || a.acl, E'\n' ORDER BY o) FROM (
