@@ -205,6 +205,7 @@ my @authenticate = ('SELECT auth.authenticate($1)', $token{A});
 is($wire->pipeline([@authenticate], ['SELECT who()'], ['SYNC'], ['SELECT who()'], ['SYNC']), '1 1 / nobody', 'a pipeline: one transaction up to Sync');
 is($wire->pipeline([@authenticate], ['SYNC'], ['SELECT who()'], ['SYNC']), '1 / nobody', 'a pipeline of two Syncs');
 is($wire->pipeline([@authenticate], ['SELECT 1/0'], ['SELECT who()'], ['SYNC'], ['SELECT who()'], ['SYNC']), '1 22012 / nobody', 'a pipeline: an error skips what is behind it');
+is($wire->pipeline([@authenticate], ['COPY notes FROM STDIN'], ['SYNC']), '1 0A000', 'COPY FROM into a table with policies is refused');
 is($wire->pipeline(['BEGIN'], [@authenticate], ['SYNC'], ['SELECT who()'], ['SYNC'], ['COMMIT'], ['SELECT who()'], ['SYNC']), '1 / 1 / nobody', 'a pipeline in a transaction block');
 is($wire->pipeline([@authenticate], ['PORTAL', 'p', 'SELECT owner FROM notes'], ['FETCH', 'p', 1], ['FETCH', 'p', 5], ['SYNC'], ['FETCH', 'p', 5], ['SYNC']),
     '1 1 suspended 1 1 / 34000', 'a portal goes on with the same user, and ends with the transaction');

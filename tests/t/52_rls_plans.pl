@@ -13,7 +13,7 @@ $s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 4');
 $s->sql(<<'SQL');
 CREATE ROLE regress_app LOGIN; SELECT auth.allow_api('regress_app');
 SELECT auth.register(e, 'Secret123') FROM unnest(ARRAY['ann@example.com', 'bob@example.com']) e;
-CREATE SCHEMA literal; CREATE SCHEMA policy; 
+CREATE SCHEMA literal; CREATE SCHEMA policy;
 CREATE FUNCTION literal.uid() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 1::bigint';
 CREATE FUNCTION policy.uid() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT auth.uid()';
 DO $$
