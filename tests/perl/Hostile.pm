@@ -13,12 +13,17 @@ use Digest::SHA qw(hmac_sha256);
 use IPC::Run ();
 use MIME::Base64 qw(decode_base64url encode_base64url);
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(time);
 
 # The accounts of each database.
 use constant { VICTIM => 1, ADMIN => 2, EVE => 3, OTHER => 4 };
 
+# An attack may not take so many seconds: what a time-out does not end is one that succeeded.
+use constant PATIENCE => 8;
+
 # What must be the same after an attack, a line each.
 my $state = <<'SQL';
+CREATE SCHEMA watch; CREATE FUNCTION watch.state() RETURNS text LANGUAGE sql SET search_path = pg_catalog AS $$
 SELECT string_agg(what || '=' || coalesce(value, 'none'), E'\n') FROM (
 WITH class AS (SELECT * FROM pg_class WHERE relnamespace = 'auth'::regnamespace)
 SELECT 'schemas', string_agg(concat_ws(' ', nspname, nspowner, nspacl), '|' ORDER BY nspname) FROM pg_namespace WHERE nspname IN ('auth', 'app', 'public', 'extensions')
@@ -55,6 +60,7 @@ UNION ALL SELECT 'refusals', (count(*) <= 60)::text FROM auth.audit_log WHERE ac
 UNION ALL SELECT 'short audit', coalesce(bool_and(octet_length(a::text) < 8192), true)::text FROM auth.audit_log a
 UNION ALL SELECT 'notes', md5(string_agg(n::text, '|')) FROM app.notes n
 ) x (what, value)
+$$;
 SQL
 
 # The application that lives in the database: rows of the victim's behind a policy, and functions of an
@@ -142,9 +148,9 @@ sub operator
 sub settle
 {
     my ($self) = @_;
-    my $node = $self->{node};
-    $self->{watch} = $node->background_psql($self->{name});
-    $self->query("SET search_path = pg_catalog");
+    $self->{node}->safe_psql($self->{name}, $state);
+    $self->watch;
+    $self->query("SELECT auth.allow_api('regress_app')");
     $self->query("SELECT auth.register('$_\@example.com', 'Secret123', 'SENTINEL', 'name')") foreach qw(victim root eve other);
     $self->query("SELECT auth.set_role(2, 'admin')");
     $self->{victim} = $self->query("SELECT (auth.login('victim\@example.com', 'Secret123')).access_token");
@@ -153,7 +159,38 @@ sub settle
     $self->query("ANALYZE auth.users");
     $self->{secrets} = [ 'SENTINEL', $self->{victim}, split /\n/, $self->query("SELECT password_hash FROM auth.users UNION ALL SELECT encode(secret, 'hex') FROM auth.signing_keys
         UNION ALL SELECT encode(refresh_key, 'hex') FROM auth.sessions") ];
-    $self->{state} = $self->query($state);
+    $self->{state} = $self->query('SELECT watch.state()');
+    return;
+}
+
+# A connection that is there all the time.  Its path is PostgreSQL's alone: what we ask must not meet what
+# the attacker has made either.
+sub watch
+{
+    my ($self) = @_;
+    $self->{watch} = $self->{node}->background_psql($self->{name});
+    $self->query('SET search_path = pg_catalog');
+    return;
+}
+
+# A copy, to be weakened.  Nobody may be connected to what is copied, so our own connection begins anew.
+sub copy
+{
+    my ($self) = @_;
+    my $copy = bless { %$self, name => 'hostile_weak' }, ref $self;
+    $self->{watch}->quit if $self->{watch};
+    delete $self->{watch};
+    $self->{node}->safe_psql('postgres', "CREATE DATABASE hostile_weak TEMPLATE $self->{name}");
+    $copy->watch;
+    $copy->changes;
+    return $copy;
+}
+
+sub drop
+{
+    my ($self) = @_;
+    $self->{watch}->quit;
+    $self->{node}->safe_psql('postgres', 'DROP DATABASE hostile_weak WITH (FORCE)');
     return;
 }
 
@@ -167,10 +204,10 @@ sub query
 sub changes
 {
     my ($self) = @_;
-    my $now = eval { $self->query($state) };
+    my $now = eval { $self->query('SELECT watch.state()') };
     if (!defined $now)
     {
-        $self->{watch} = $self->{node}->background_psql($self->{name});
+        $self->watch;
         return 'the server crashed, or ended our connection';
     }
     my %before = map { split /=/, $_, 2 } split /\n/, $self->{state};
@@ -192,15 +229,27 @@ sub forgeries
         empty_key => "$header.$other." . encode_base64url(hmac_sha256("$header.$other", '')));
 }
 
+# Whether a secret is in the text, as it is or as the bytes of a constant in a printed plan.
+sub shows
+{
+    my ($self, $text) = @_;
+    return 1 if grep { index($text, $_) >= 0 } @{ $self->{secrets} };
+    return 0 if $text !~ /:constvalue/;
+    $text =~ s/\s+/ /g;
+    return 1 if grep { index($text, ' ' . join(' ', unpack 'c*', /^[0-9a-f]{64}$/ ? pack 'H*', $_ : $_) . ' ') >= 0 } @{ $self->{secrets} };
+    return 0;
+}
+
 # Run an attack; ([what shows that it succeeded], whether it was tried as it was meant, its output).
 sub attack
 {
     my ($self, $attack, $with_api) = @_;
+    my $began = time;
     my $log = $self->{node}->logfile;
     my $offset = -s $log;
     my ($mine, $refresh) = split /\|/, $self->query("SELECT access_token || '|' || refresh_token FROM auth.login('eve\@example.com', 'Secret123')");
     my $out = $self->psql('regress_mallory', '-c search_path=pg_catalog ' . ($attack->{options} // ''),
-        "$attack->{sql}\nROLLBACK;\nRESET search_path;\nSELECT 'after uid=' || coalesce(auth.uid()::text, 'none') || ' user=' || current_user;\n",
+        "$attack->{sql}\nCOMMIT;\nRESET search_path;\nSELECT 'after uid=' || coalesce(auth.uid()::text, 'none') || ' user=' || current_user;\n",
         look => q(SELECT 'uid=' || coalesce(auth.uid()::text, 'none') || ' user=' || current_user),
         forged => '2 admin 00000000-0000-0000-0000-000000000000 {"sub":"2"}',
         victim => 'victim@example.com', database => $self->{name}, mine => $mine, refresh => $refresh, forgeries($mine),
@@ -215,10 +264,11 @@ sub attack
     push @shown, $1 if $out =~ /(CANARY.*)/;
     push @shown, "in the log: $1" if $logged =~ /(?:WARNING|NOTICE):.*(CANARY.*)/;
     push @shown, 'the server: ' . $1 if $logged =~ /(was terminated by signal.*|PANIC:.*|TRAP:.*)/;
-    push @shown, 'a secret in the output' if grep { index($out, $_) >= 0 } @{ $self->{secrets} };
-    push @shown, 'a secret in the log' if grep { index($logged, $_) >= 0 } @{ $self->{secrets} };
+    push @shown, 'a secret in the output' if $self->shows($out);
+    push @shown, 'a secret in the log' if $self->shows($logged);
+    push @shown, 'it held the server for long' if time - $began > PATIENCE;
     my $seen = $with_api ? $attack->{seen} : "$attack->{seen}|42501: permission denied for function";
-    return (\@shown, scalar($out =~ /$seen/), $out);
+    return (\@shown, scalar($out =~ /$seen/m), $out);
 }
 
 1;

@@ -13,7 +13,7 @@ my @attacks = map { Hostile::attacks($_) } qw(reading changing identity operator
 cmp_ok(scalar @attacks, '>=', 60, scalar(@attacks) . ' attacks');
 
 my $worst;
-foreach my $version (undef, $ENV{HOSTILE_NEW} ? () : sort map { /--([\d.]+)--/ } glob 'sql/auth_service--*--*.sql')
+foreach my $version (undef, sort map { /--([\d.]+)--/ } glob 'sql/auth_service--*--*.sql')
 {
     my $what = $version ? "updated from $version" : 'new';
     my $world = Hostile->new($s, 'hostile_' . ($version ? $version =~ tr/./_/r : 'new'), $version);
@@ -33,5 +33,34 @@ foreach my $version (undef, $ENV{HOSTILE_NEW} ? () : sort map { /--([\d.]+)--/ }
         is(scalar @missed, 0, "$how: each was tried as it was meant") or diag join "\n", "MISSED", @missed;
     }
     $worst = $world;
+}
+
+# The probes see what they are for: each of these weakens a database, and the attack that uses it is caught.
+my %attack = map { $_->{name} => $_ } @attacks;
+foreach (
+    [ 'a table may be read', 'GRANT SELECT ON auth.users TO regress_mallory', 'reading: SELECT of accounts', qr/secret in the output/ ],
+    [ 'a table may be read through a function', 'GRANT SELECT ON auth.users TO regress_mallory', 'reading: a leaky function in WHERE', qr/leaky function/ ],
+    [ 'a table may be written', 'GRANT SELECT, UPDATE ON auth.users TO regress_mallory', 'changing: UPDATE to admin', qr/accounts: changed.*admins: changed/ ],
+    [ 'keys may be added', 'GRANT INSERT ON auth.signing_keys TO regress_mallory', 'changing: a signing key of one\'s own', qr/keys: changed/ ],
+    [ 'a trigger may be added', 'GRANT TRIGGER ON auth.users TO regress_mallory', 'changing: a trigger', qr/triggers: changed/ ],
+    [ 'objects may be made in our schema', 'GRANT CREATE ON SCHEMA auth TO regress_mallory', 'changing: a function in our schema', qr/functions: changed/ ],
+    [ 'a setting decides who one is', q(CREATE OR REPLACE FUNCTION auth.uid() RETURNS bigint LANGUAGE sql STABLE AS $$SELECT nullif(current_setting('request.jwt.claim.sub', true), '')::bigint$$),
+        'identity: settings that other services trust', qr/uid 2/ ],
+    [ 'a function of the owner\'s looks names up in the caller\'s path', q(CREATE OR REPLACE FUNCTION auth.verify_token(access_token text) RETURNS jsonb LANGUAGE sql SECURITY DEFINER AS $$SELECT NULL::pg_catalog.jsonb WHERE $1 = 'x'::pg_catalog.text$$),
+        'hijack: the API of anybody, in a hostile path', qr/CANARY fired as/ ],
+    [ 'an operator\'s function asks nobody', q(CREATE OR REPLACE FUNCTION app.promote(id bigint) RETURNS boolean LANGUAGE sql SECURITY DEFINER AS $$UPDATE auth.users u SET role = 'admin' WHERE u.id = promote.id RETURNING true$$),
+        'operator: the operator\'s SECURITY DEFINER function as a deputy', qr/admins: changed/ ],
+    [ 'a role is a member of the owner\'s', 'GRANT postgres TO regress_mallory', 'identity: SET ROLE to the owner', qr/memberships: changed|user postgres/ ],
+    [ 'a constant stands in a plan', q(CREATE OR REPLACE FUNCTION auth.verify_token(access_token text) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN PERFORM 1 FROM pg_catalog.pg_class WHERE relname::pg_catalog.text OPERATOR(pg_catalog.=) 'SENTINEL'; RETURN NULL; END$$),
+        'leaks: debug output of a login', qr/a secret in the output/ ])
+{
+    my ($what, $weakening, $name, $shown) = @$_;
+    my $weak = $worst->copy;
+    $s->node->safe_psql($weak->{name}, $weakening);
+    $weak->changes unless $what =~ /member/;
+    my ($found) = $weak->attack($attack{$name} // die($name), 1);
+    like(join(' ', @$found), $shown, "weakened so that $what: seen");
+    $weak->drop;
+    $s->node->safe_psql('postgres', 'REVOKE postgres FROM regress_mallory') if $what =~ /member/;
 }
 done_testing();
