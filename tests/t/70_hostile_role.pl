@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use AuthService;
+use FastPath;
 use Hostile;
 use Test::More;
 
@@ -33,6 +34,28 @@ foreach my $version (undef, sort map { /--([\d.]+)--/ } glob 'sql/auth_service--
         is(scalar @missed, 0, "$how: each was tried as it was meant") or diag join "\n", "MISSED", @missed;
     }
     $worst = $world;
+}
+
+# Function calls without a statement: the same answers, whatever the arguments, and no identity behind them.
+{
+    my $connection = FastPath->new($s->node, $worst->{name}, 'regress_mallory');
+    my %oid = map { split /\|/, $_, 2 } split /\n/, $worst->query("SELECT proname || '|' || oid || ' ' || pronargs FROM pg_proc WHERE pronamespace = 'auth'::regnamespace");
+    my $call = sub { my ($name, @arguments) = @_; return $connection->call((split / /, $oid{$name})[0], @arguments); };
+    my @odd;
+    foreach my $name (sort keys %oid)
+    {
+        my $count = (split / /, $oid{$name})[1];
+        foreach my $value (undef, '', '0', '{}', 'x' x 5000)
+        {
+            my ($state, $result) = $call->($name, ($value) x $count);
+            push @odd, "$name: " . ($state || $result) if $state ? $state !~ /^(U4|42501|22|0A000|23|42704)/ : defined $result && $result ne '' && $result ne '{}' && $result ne 'f';
+        }
+    }
+    is("@odd", '', 'by function call messages: nothing is answered that a statement would not answer');
+    my $mine = $worst->query("SELECT access_token FROM auth.login('eve\@example.com', 'Secret123')");
+    is_deeply([ $call->('authenticate', $mine) ], [ '', '3' ], 'by function call messages: a token is good');
+    is_deeply([ $call->('uid') ], [ '', undef ], 'and its identity ends with the message');
+    is_deeply([ $worst->changes ], [], 'and nothing has changed');
 }
 
 # The probes see what they are for: each of these weakens a database, and the attack that uses it is caught.

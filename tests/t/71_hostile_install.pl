@@ -99,22 +99,14 @@ sub as
 is(as($superuser, 'SELECT auth.block_user(2)'), 't', 'a superuser in psql blocks, without a token');
 is($node->safe_psql($accounts, "SELECT action, user_id, coalesce(actor_id, 0), db_role FROM auth.audit_log ORDER BY id DESC LIMIT 1"), "block_user|2|0|$superuser", 'and the log says who: no actor, the role');
 is(as('regress_later', 'SELECT auth.unblock_user(2)'), 'Not authenticated', 'a role with the API does not');
-# The extension goes to an ordinary role: its tables decide who owns it.
-$node->safe_psql($accounts, <<'SQL');
-DO $$
-DECLARE command text;
-BEGIN
-    FOR command IN
-        SELECT format('ALTER %s %s OWNER TO regress_boss', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass)
-        FROM pg_class c WHERE relnamespace = 'auth'::regnamespace AND relkind IN ('r', 'S') AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype IN ('a', 'i') AND refclassid = 'pg_class'::regclass)
-        UNION ALL SELECT format('ALTER FUNCTION %s OWNER TO regress_boss', oid::regprocedure) FROM pg_proc WHERE pronamespace = 'auth'::regnamespace
-        UNION ALL SELECT format('ALTER TYPE %s OWNER TO regress_boss', oid::regtype) FROM pg_type WHERE typnamespace = 'auth'::regnamespace AND typtype IN ('e', 'c') AND typname IN ('user_role', 'token_pair', 'profile', 'listed_user', 'audit_entry', 'import_note')
-        UNION ALL SELECT 'ALTER SCHEMA auth OWNER TO regress_boss'
-    LOOP
-        EXECUTE command;
-    END LOOP;
-END $$;
-SQL
+# The extension goes to an ordinary role, as docs/privileges.md has it, and is updated under it.
+$node->safe_psql('postgres', 'CREATE ROLE regress_dba SUPERUSER');
+$accounts = database("SET client_min_messages = warning; SET SESSION AUTHORIZATION regress_dba; CREATE EXTENSION auth_service VERSION '1.0' CASCADE; RESET SESSION AUTHORIZATION; REASSIGN OWNED BY regress_dba TO regress_boss");
+is(as('regress_member', 'SET ROLE regress_boss; ALTER EXTENSION auth_service UPDATE'), 'permission denied to update extension "auth_service"', 'an owner who is no superuser cannot update');
+$node->safe_psql($accounts, 'ALTER ROLE regress_boss SUPERUSER; SET ROLE regress_boss; ALTER EXTENSION auth_service UPDATE; RESET ROLE; ALTER ROLE regress_boss NOSUPERUSER');
+is($node->safe_psql($accounts, q(SELECT string_agg(DISTINCT pg_get_userbyid(o), ' ') FROM (SELECT relowner FROM pg_class WHERE relnamespace = 'auth'::regnamespace UNION SELECT proowner FROM pg_proc WHERE pronamespace = 'auth'::regnamespace
+    UNION SELECT typowner FROM pg_type WHERE typnamespace = 'auth'::regnamespace UNION SELECT nspowner FROM pg_namespace WHERE nspname = 'auth' UNION SELECT extowner FROM pg_extension WHERE extname = 'auth_service') x (o))), 'regress_boss', 'a superuser for the moment can, and all is the role\'s');
+$node->safe_psql($accounts, "SELECT auth.register('$_\@example.com', 'Secret123')") foreach qw(ann bob);
 is(as('regress_member', 'SELECT auth.unblock_user(2)'), 't', 'an owner who is no superuser: a member of it is an operator');
 is($node->safe_psql($accounts, "SELECT action, coalesce(actor_id, 0), db_role FROM auth.audit_log ORDER BY id DESC LIMIT 1"), 'unblock_user|0|regress_member', 'and the log has the member\'s name');
 is(as('regress_member', q(SELECT auth.allow_api('regress_mallory'))), '', 'who may allow the API');
