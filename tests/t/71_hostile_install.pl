@@ -38,6 +38,7 @@ refused('a schema auth of a stranger, empty', $install, $in_use, 'SET ROLE regre
 refused('a schema auth of the database\'s owner', $install, $in_use, 'SET ROLE regress_owner; CREATE SCHEMA auth');
 refused('a schema auth of pg_database_owner', $install, $in_use, 'CREATE SCHEMA auth AUTHORIZATION pg_database_owner');
 refused('a schema auth in which a stranger may create', $install, $in_use, 'CREATE SCHEMA auth; GRANT CREATE ON SCHEMA auth TO regress_mallory');
+refused('default privileges that let a stranger create in it', $install, $in_use, 'ALTER DEFAULT PRIVILEGES GRANT CREATE ON SCHEMAS TO regress_mallory');
 refused('a schema auth of the superuser\'s that is used', $install, $in_use, "CREATE SCHEMA auth; $uid");
 refused('a stranger installs', "SET ROLE regress_mallory; $install", qr/permission denied to create extension/);
 refused('the database\'s owner installs', "SET ROLE regress_owner; $install", qr/permission denied to create extension/);
@@ -103,7 +104,7 @@ is(as('regress_later', 'SELECT auth.unblock_user(2)'), 'Not authenticated', 'a r
 $node->safe_psql('postgres', 'CREATE ROLE regress_dba SUPERUSER');
 $accounts = database("SET client_min_messages = warning; SET SESSION AUTHORIZATION regress_dba; CREATE EXTENSION auth_service VERSION '1.0' CASCADE; RESET SESSION AUTHORIZATION; REASSIGN OWNED BY regress_dba TO regress_boss");
 is(as('regress_member', 'SET ROLE regress_boss; ALTER EXTENSION auth_service UPDATE'), 'permission denied to update extension "auth_service"', 'an owner who is no superuser cannot update');
-$node->safe_psql($accounts, 'ALTER ROLE regress_boss SUPERUSER; SET ROLE regress_boss; ALTER EXTENSION auth_service UPDATE; RESET ROLE; ALTER ROLE regress_boss NOSUPERUSER');
+$node->safe_psql($accounts, 'BEGIN; ALTER ROLE regress_boss SUPERUSER; SET LOCAL ROLE regress_boss; ALTER EXTENSION auth_service UPDATE; RESET ROLE; ALTER ROLE regress_boss NOSUPERUSER; COMMIT');
 is($node->safe_psql($accounts, q(SELECT string_agg(DISTINCT pg_get_userbyid(o), ' ') FROM (SELECT relowner FROM pg_class WHERE relnamespace = 'auth'::regnamespace UNION SELECT proowner FROM pg_proc WHERE pronamespace = 'auth'::regnamespace
     UNION SELECT typowner FROM pg_type WHERE typnamespace = 'auth'::regnamespace UNION SELECT nspowner FROM pg_namespace WHERE nspname = 'auth' UNION SELECT extowner FROM pg_extension WHERE extname = 'auth_service') x (o))), 'regress_boss', 'a superuser for the moment can, and all is the role\'s');
 $node->safe_psql($accounts, "SELECT auth.register('$_\@example.com', 'Secret123')") foreach qw(ann bob);
@@ -118,4 +119,27 @@ $node->safe_psql('postgres', 'ALTER ROLE regress_member NOINHERIT; ' . ($node->p
 is(as('regress_member', 'SELECT auth.block_user(2)'), 'permission denied for function block_user', 'a member who does not inherit is none');
 is(as('regress_member', 'SET ROLE regress_boss; SELECT auth.block_user(2)'), 't', 'until he sets the role');
 is($node->safe_psql($accounts, "SELECT db_role FROM auth.audit_log ORDER BY id DESC LIMIT 1"), 'regress_member', 'and the log still has his name');
+
+# What docs/privileges.md warns of is PostgreSQL's way, and is so; and what it advises instead holds.
+my $warned = database("SET client_min_messages = warning; $install; SELECT auth.register('ann\@example.com', 'Secret123')", <<'SQL');
+SET ROLE regress_mallory; CREATE SCHEMA mallory; SET search_path = mallory, pg_catalog;
+CREATE FUNCTION say(text) RETURNS void LANGUAGE plpgsql AS $$BEGIN RAISE WARNING '% as %', $1, current_user; END$$;
+CREATE TYPE disguise AS (x bigint); CREATE FUNCTION number(disguise) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM mallory.say('cast'); RETURN ($1).x; END$$;
+CREATE CAST (disguise AS bigint) WITH FUNCTION number(disguise) AS IMPLICIT;
+CREATE TABLE given (u bigint); CREATE TABLE cascading (u bigint);
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM mallory.say('trigger'); RETURN NULL; END$$;
+CREATE TRIGGER a AFTER DELETE ON given FOR EACH ROW EXECUTE FUNCTION fire(); CREATE TRIGGER a AFTER DELETE ON cascading FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE FUNCTION public.yes(auth.user_role, auth.user_role) RETURNS boolean LANGUAGE sql AS 'SELECT true'; CREATE OPERATOR public.= (FUNCTION = public.yes, LEFTARG = auth.user_role, RIGHTARG = auth.user_role);
+RESET ROLE; RESET search_path;
+ALTER TABLE mallory.given ADD FOREIGN KEY (u) REFERENCES auth.users (id); ALTER TABLE mallory.cascading ADD FOREIGN KEY (u) REFERENCES auth.users (id) ON DELETE CASCADE;
+INSERT INTO mallory.cascading VALUES (1);
+SQL
+sub said { my ($statement) = @_; my (undef, undef, $err) = $node->psql($warned, $statement); return join ' ', $err =~ /(?:WARNING|ERROR):  (.*)/g; }
+is(said('SET ROLE regress_mallory; ALTER TABLE mallory.given ALTER u TYPE mallory.disguise USING ROW(u)::mallory.disguise'), 'permission denied for table users', 'a foreign key that the owner made: its type stays');
+is(said('DELETE FROM auth.users WHERE id = 1'), "trigger as $superuser", 'ON DELETE CASCADE runs a trigger as who deletes');
+$node->safe_psql($warned, "SELECT auth.register('bob\@example.com', 'Secret123'); GRANT REFERENCES (id) ON auth.users TO regress_mallory");
+is(said('SET ROLE regress_mallory; CREATE TABLE mallory.own (u mallory.disguise REFERENCES auth.users (id)); INSERT INTO mallory.own VALUES (ROW(2))'), "cast as $superuser", 'REFERENCES is the owner\'s power');
+$node->safe_psql($warned, "CREATE VIEW $_") foreach q(open AS SELECT auth.role() = 'admin'), q(written AS SELECT auth.role() OPERATOR(pg_catalog.=) 'admin');
+is($node->safe_psql($warned, "SELECT string_agg(o::regoperator::text, ' ' ORDER BY o) FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid, LATERAL (SELECT refobjid) x (o) WHERE d.refclassid = 'pg_operator'::regclass AND ev_class = 'open'::regclass"), '=(auth.user_role,auth.user_role)', 'an exact operator in the path is taken');
+is($node->safe_psql($warned, "SELECT count(*) FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid WHERE d.refclassid = 'pg_operator'::regclass AND ev_class = 'written'::regclass"), 0, 'and not where it is written with its schema');
 done_testing();
