@@ -2,12 +2,7 @@
  *
  * auth_service.c: the module's entry; a table of contents of what is set up when it is loaded.
  *
- *   SQL function -> account.c, session.c, password.c, identity.c, balance.c, admin.c, list.c,
- *                   audit.c, import.c, grant.c, argument.c                     (the rules)
- *                -> token.c, refresh_token.c, key.c, email.c, cursor.c,
- *                   base64url.c, argument_type.c                               (formats)
- *                -> jwt_library.c                                              (libjwt)
- *                -> store_*.c -> store.c                                       (tables)
+ * README's layout has the rooms: an SQL function's rules, the formats that it reads and writes, the tables.
  */
 #include "postgres.h"
 
@@ -15,6 +10,7 @@
 #include "utils/guc.h"
 
 #include "audit.h"
+#include "guard.h"
 #include "guc.h"
 #include "identity.h"
 
@@ -28,5 +24,6 @@ _PG_init(void)
     GucInit();
     IdentityInit();
     AuditInit();
+    GuardInit();
     MarkGUCPrefixReserved("auth_service");
 }

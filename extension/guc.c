@@ -43,6 +43,9 @@ char *auth_service_issuer = NULL;
 /* "aud" of our access tokens (RFC 7519, 4.1.3); empty: none is written, and none accepted. */
 char *auth_service_audience = NULL;
 
+/* Whether dropping the extension may take the accounts along: see guard.c. */
+bool auth_service_allow_drop = false;
+
 /* name, variable, default, limits, unit flag, description */
 static void
 DefineInt(const char *name, int *variable, int boot, int min, int max, int unit,
@@ -114,4 +117,6 @@ GucInit(void)
                  "Sets the issuer that access tokens name and must name.");
     DefineString("auth_service.audience", &auth_service_audience, "",
                  "Sets the audience that access tokens name and must name; empty for none.");
+    DefineBool("auth_service.allow_drop", &auth_service_allow_drop, false,
+               "Lets the extension be dropped while it holds accounts.");
 }

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * session.c: sessions: login, refresh, logout, and the identity of a token.
+ * session.c: sessions: refresh, logout, and the identity of a token; login.c starts them.
  *
  * A session is a row while it lives.  To end it is to delete the row: from then on its access
  * tokens, wherever they are, and its refresh token are refused.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -22,19 +20,16 @@
 #include "errors.h"
 #include "guc.h"
 #include "identity.h"
-#include "key.h"
-#include "password.h"
 #include "refresh_token.h"
-#include "random.h"
 #include "store.h"
 #include "token.h"
+#include "token_pair.h"
 
 /* How long the refresh token before the current one is forgiven: a lost answer, two tabs. */
 #define REFRESH_GRACE_SECONDS 10
 /* users.last_activity_at is noted at most so often. */
 #define ACTIVITY_SECONDS 60
 
-PG_FUNCTION_INFO_V1(auth_service_login);
 PG_FUNCTION_INFO_V1(auth_service_refresh);
 PG_FUNCTION_INFO_V1(auth_service_logout);
 PG_FUNCTION_INFO_V1(auth_service_logout_all);
@@ -47,133 +42,7 @@ AddSeconds(TimestampTz time, int seconds)
     return time + (int64)seconds * USECS_PER_SEC;
 }
 
-/* ---- Login and refresh ------------------------------------------------------------------ */
-
-/* An auth.token_pair: this refresh token, and a new access token of its generation. */
-static Datum
-TokenPair(FunctionCallInfo fcinfo, UserRole role, const RefreshToken *refresh,
-          const unsigned char *refresh_key)
-{
-    Datum values[4];
-    bool nulls[4] = {false};
-    TupleDesc descriptor;
-
-    if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "auth.token_pair is no composite type");
-    descriptor = BlessTupleDesc(descriptor);
-    if (descriptor->natts != lengthof(values))
-        elog(ERROR, "auth.token_pair has not its columns");
-    values[0] = CStringGetTextDatum(TokenIssue(KeyActive(), role, refresh));
-    values[1] = CStringGetTextDatum(RefreshTokenEncode(refresh, refresh_key));
-    values[2] = CStringGetTextDatum("bearer");
-    values[3] = Int32GetDatum(auth_service_access_token_ttl);
-    return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
-}
-
-/* A number from 0 to 2^63 - 1 that nobody can guess. */
-static int64
-DrawNonce(void)
-{
-    uint64 nonce;
-
-    RandomBytes(&nonce, sizeof(nonce));
-    return (int64)(nonce >> 1);
-}
-
-static Datum
-StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now)
-{
-    RefreshToken token = {.user_id = account->id, .generation = {0, DrawNonce()}};
-    unsigned char key[AUTH_REFRESH_KEY_BYTES];
-    const AuditOrigin *origin = AuditOriginGet();
-
-    token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
-    RandomBytes(key, sizeof(key));
-    StoreSessionInsert(&token, key, now, AddSeconds(now, auth_service_refresh_token_ttl),
-                       origin->user_agent, origin->ip, origin->has_ip);
-    return TokenPair(fcinfo, account->role, &token, key);
-}
-
-/* What login was told of where it comes from. */
-static void
-ReadOrigin(FunctionCallInfo fcinfo)
-{
-    AuditOrigin origin = *AuditOriginGet();
-
-    if (PG_ARGISNULL(2) && PG_ARGISNULL(3))
-        return;
-    if (!PG_ARGISNULL(2))
-        origin.user_agent = PG_GETARG_TEXT_PP(2);
-    if (!PG_ARGISNULL(3)) {
-        origin.has_ip = true;
-        origin.ip = PG_GETARG_DATUM(3);
-    }
-    AuditOriginSet(&origin);
-}
-
-/* login, with its arguments there and its origin set. */
-static Datum
-Login(FunctionCallInfo fcinfo)
-{
-    AccountRow account;
-    int tries;
-
-    /*
-     * No lock is held while hashing.  Afterwards the account is looked at again, and locked, where
-     * its hash is still the one that was verified; otherwise it was changed meanwhile: once more.
-     */
-    for (tries = 0; tries < AUTH_PASSWORD_TRIES; tries++) {
-        const char *verified;
-        const char *renewed = NULL;
-        TimestampTz now;
-
-        if (!PasswordVerifyCredentials(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
-            break;
-        if (account.is_blocked)
-            ErrorRaise(AUTH_ERROR_BLOCKED);
-        verified = account.password_hash;
-        if (PasswordNeedsRenewal(verified))
-            renewed = PasswordHash(PG_GETARG_TEXT_PP(1));
-        now = GetCurrentTimestamp();
-        StoreCommitDurably();
-        if (!StoreAccountEnter(account.id, verified, renewed, now, &account))
-            continue;
-        if (account.is_blocked)
-            ErrorRaise(AUTH_ERROR_BLOCKED);
-        AuditRecord(&(AuditEvent){.action = "login", .user_id = account.id, .is_own = true});
-        PG_RETURN_DATUM(StartSession(fcinfo, &account, now));
-    }
-    StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
-    AuditRecord(&(AuditEvent){.action = "login_failed", .user_id = account.id});
-    PG_RETURN_NULL();
-}
-
-/*
- * SQL function: login(email text, password text, user_agent text, ip inet) returns auth.token_pair
- *
- * user_agent and ip are noted with the session; where they are NULL, the transaction's origin is.
- * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.
- */
-Datum
-auth_service_login(PG_FUNCTION_ARGS)
-{
-    const AuditOrigin before = *AuditOriginGet();
-    Datum pair = (Datum)0;
-
-    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-        PG_RETURN_NULL();
-    ReadOrigin(fcinfo);
-    PG_TRY();
-    {
-        pair = Login(fcinfo);
-    }
-    PG_FINALLY();
-    {
-        AuditOriginRestore(&before);
-    }
-    PG_END_TRY();
-    return pair;
-}
+/* ---- Refresh --------------------------------------------------------------------------- */
 
 /*
  * Whether this generation was committed, as far as the row can tell: one that is ahead was not, nor
@@ -258,7 +127,7 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     switch (IsWithinLimits(&session, now) ? JudgeRefresh(&token.generation, &session, asked_at)
                                           : REFRESH_EXPIRED) {
     case REFRESH_STEP:
-        token.generation = (Generation){session.generation.counter + 1, DrawNonce()};
+        token.generation = (Generation){session.generation.counter + 1, TokenPairNonce()};
         StoreSessionStep(&token, now);
         break;
     case REFRESH_SAME:
@@ -353,9 +222,24 @@ NoteActivity(int64 user_id, TimestampTz last_activity_at)
 }
 
 /*
+ * Record that the transaction, which has an identity, gets another user's: whoever reads the log of
+ * what the two did sees that it was one caller.  Where nothing can be written, nothing can be done
+ * that is in the log either.
+ */
+static void
+NoteSwitch(int64 user_id)
+{
+    int64 before = IdentityUserId();
+
+    if (before != 0 && before != user_id && !XactReadOnly && !RecoveryInProgress())
+        AuditRecord(&(AuditEvent){.action = "switch_identity", .user_id = user_id});
+}
+
+/*
  * SQL function: authenticate(access_token text) returns bigint
  *
- * The user's id; and the user is the identity until the transaction ends.  U401B for a token that
+ * The user's id; and the user is the identity until the transaction ends, or another is: the last one
+ * counts.  U401B for a token that
  * is not good, U403A for a blocked account.
  */
 Datum
@@ -375,6 +259,7 @@ auth_service_authenticate(PG_FUNCTION_ARGS)
         ErrorRaise(AUTH_ERROR_BLOCKED);
     }
     NoteActivity(claims.user_id, session.last_activity_at);
+    NoteSwitch(claims.user_id);
     IdentitySet(claims.user_id, session.role, &claims.session_id, claims.json);
     PG_RETURN_INT64(claims.user_id);
 }

@@ -12,6 +12,7 @@
 
 #include "key.h"
 #include "refresh_token.h"
+#include "rpc_function.h"
 #include "user.h"
 
 /* An account for the checks of a password; mirrors a part of auth.users. */
@@ -145,6 +146,13 @@ typedef struct ImportJudge {
     void *context;
 } ImportJudge;
 
+/* A function of the application's; mirrors auth.hooks. */
+typedef struct HookRow {
+    char *schema;
+    char *name;
+    Datum event; /* jsonb: what it is to be told */
+} HookRow;
+
 /* One member of a JSON object; value is NULL for a JSON null. */
 typedef struct JsonMember {
     char *name;
@@ -211,6 +219,12 @@ extern void StoreKeyImport(const SigningKey *key, TimestampTz until);
 extern char *StoreImportedKids(TimestampTz now);
 
 extern void StoreImportUsers(text *users, TimestampTz now, const ImportJudge *judge);
+
+extern bool StoreHookFind(const char *event, int64 user_id, HookRow *hook);
+extern void StoreHookSet(const char *event, const char *schema, const char *name);
+extern void StoreHookDelete(const char *event);
+
+extern char *StoreRpc(RpcInvocation *invocation);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);

@@ -62,9 +62,11 @@ struct db_result {
     const char *value;
     size_t length;
     const char *sqlstate; /* of DB_ERROR; never NULL there */
-    const char *message;  /* these two may be NULL */
+    const char *message;  /* these may be NULL */
     const char *detail;
-    void *owner; /* what the texts live in */
+    const char *hint;
+    const char *source; /* the function of PostgreSQL's source that reported it */
+    void *owner;        /* what the texts live in */
 };
 
 /*

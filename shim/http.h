@@ -42,7 +42,7 @@ struct http_log {
 /* An answer.  Texts live until the handler's release is called. */
 struct http_response {
     int status;
-    const char *body; /* unused where the status is 304 */
+    const char *body; /* unused where the status is 204 or 304 */
     size_t body_length;
     const char *content_type; /* NULL: JSON */
     const char *headers;      /* more lines, Cache-Control among them; NULL: nothing is stored */

@@ -21,5 +21,6 @@ void openapi_add_request_body(struct buffer *json, const struct route *route);
 /* openapi_responses.c: an operation's member responses; and the components that it refers to. */
 void openapi_add_responses(struct buffer *json, const struct route *route);
 void openapi_add_response_components(struct buffer *json);
+void openapi_add_rpc_errors(struct buffer *json);
 
 #endif

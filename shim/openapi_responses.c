@@ -204,3 +204,35 @@ openapi_add_response_components(struct buffer *json)
     }
     buffer_text(json, "}");
 }
+
+void
+openapi_add_rpc_errors(struct buffer *json)
+{
+    static const char *const not_found[] = {"U404C", NULL};
+    size_t i;
+
+    for (i = 0; i < ERROR_COUNT; i++) {
+        int status = errors[i].status;
+
+        if (status == 404 || status == 409 || status == 422)
+            continue;
+        buffer_format(json, "\"%d\":{\"$ref\":\"#/components/responses/", status);
+        add_name(json, status);
+        buffer_text(json, "\"},");
+    }
+    buffer_text(json, "\"404\":");
+    for (i = 0; errors[i].status != 404; i++)
+        continue;
+    add_error(json, i, not_found, true);
+    buffer_text(json,
+                ",\"422\":{\"description\":\"The body is no JSON object, a name is there twice, "
+                "or the function refuses\"");
+    add_headers(json, 422);
+    buffer_text(json, ",\"content\":{\"application/json\":{\"schema\":{\"anyOf\":["
+                      "{\"$ref\":\"#/components/schemas/HTTPValidationError\"},"
+                      "{\"$ref\":\"#/components/schemas/Error\"}]}}}},"
+                      "\"default\":{\"description\":\"What the function refuses\"");
+    add_headers(json, 400);
+    buffer_text(json, ",\"content\":{\"application/json\":{\"schema\":"
+                      "{\"$ref\":\"#/components/schemas/Error\"}}}}");
+}

@@ -43,8 +43,11 @@ static const struct {
      " user_agent:string? request_id:string? db_role:string detail:object?"},
     {"AuditLog", "A page of the audit log", "entries:[AuditEntry] next_cursor:string?"},
     {"Document", "An OpenAPI document", NULL},
-    {"Error", "code: the SQLSTATE; request_id: under which the service's log has more",
-     "detail:string code?:string request_id?:string"},
+    {"Error",
+     "code: the SQLSTATE; request_id: under which the service's log has more; details and hint: of "
+     "an"
+     " error that the application has raised",
+     "detail:string code?:string details?:string hint?:string request_id?:string"},
     {"HTTPValidationError", "What is wrong with the values given", "detail:[ValidationError]"},
     {"ValidationError",
      "loc: where the value was given (body, path, query or header), and its name",

@@ -8,7 +8,6 @@
  * $2 where there is no body, are the same for path, query and header.  Where the request comes from the
  * database is told before (db.c).
  */
-#include "openapi.h"
 #include "routes.h"
 #include "statements.h"
 
@@ -292,6 +291,20 @@ const struct route routes[] = {
             " pg_catalog.format('Welcome, admin %s!', p.email)) FROM auth.me() p",
      .answer = "Message"},
 
+    /* What these are in the OpenAPI document the database tells: rpc.c. */
+    {.method = "POST",
+     .path = "/rpc/{function}",
+     .access = ROUTE_CALLER,
+     .body = ROUTE_JSON,
+     .is_rpc = true,
+     .sql = "SELECT auth._rpc($1, $2, $3, $4, false)"},
+
+    {.method = "GET",
+     .path = "/rpc/{function}",
+     .access = ROUTE_CALLER,
+     .is_rpc = true,
+     .sql = "SELECT auth._rpc($1, $2, $3, $4, true)"},
+
     {.method = "GET",
      .path = "/",
      .summary = "Whether the service is running",
@@ -301,7 +314,7 @@ const struct route routes[] = {
     {.method = "GET",
      .path = "/openapi.json",
      .summary = "This document",
-     .document = openapi_document,
+     .is_document = true,
      .answer = "Document"},
 
     {.method = "GET",
@@ -321,5 +334,5 @@ const struct route routes[] = {
 
 const size_t route_count = sizeof(routes) / sizeof(routes[0]);
 
-_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 2 <= DB_STATEMENTS_MAX,
+_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 3 <= DB_STATEMENTS_MAX,
                "more routes than ids");

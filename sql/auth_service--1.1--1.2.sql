@@ -14,13 +14,64 @@ SELECT pg_catalog.set_config('auth_service_update.before', pg_catalog.concat_ws(
 
 -- ---- Tables --------------------------------------------------------------------------------------
 
+-- Names, not oids: a dump is restored whatever the application is by then, and a missing hook is an error.
+CREATE TABLE auth.hooks (
+    event           text COLLATE "C" PRIMARY KEY CHECK (event IN ('register', 'login', 'delete')),
+    function_schema text NOT NULL,
+    function_name   text NOT NULL
+);
+COMMENT ON TABLE auth.hooks IS 'functions of the application that are called in the middle of ours';
+SELECT pg_catalog.pg_extension_config_dump('auth.hooks', '');
+
 -- ---- API: identity -------------------------------------------------------------------------------
+
+-- The readers' other labels stay: STABLE, since within a statement only authenticate changes them;
+-- PARALLEL SAFE, since a worker gets the identity with the settings of its leader; COST 1, which is what
+-- they cost.  LEAKPROOF would change nothing: a call without a column in it is no leak to the planner.
+CREATE FUNCTION auth._identity_support(request internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'auth_service_identity_support';
+COMMENT ON FUNCTION auth._identity_support(internal) IS
+    'lets the planner read the identity once a statement, not once a row, in policies';
+ALTER FUNCTION auth.uid() SUPPORT auth._identity_support;
+ALTER FUNCTION auth.role() SUPPORT auth._identity_support;
+ALTER FUNCTION auth.jwt() SUPPORT auth._identity_support;
 
 -- ---- API: operators ------------------------------------------------------------------------------
 
+CREATE FUNCTION auth.set_hook(event text, hook regprocedure) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_set_hook';
+COMMENT ON FUNCTION auth.set_hook(text, regprocedure) IS
+    'for operators: calls a function of the application inside register, login or delete; NULL: none';
+
 -- ---- For fronts ----------------------------------------------------------------------------------
 
+CREATE FUNCTION auth._rpc(schema text, function text, arguments text, anonymous_role text DEFAULT NULL,
+                          by_get boolean DEFAULT false) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc' VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION auth._rpc(text, text, text, text, boolean) IS 'for fronts: a call of a function of the application''s with named arguments, as the caller''s role; JSON';
+
+CREATE FUNCTION auth._rpc_functions(schema text, anonymous_role text DEFAULT NULL, OUT name text, OUT arguments json,
+                                    OUT result json, OUT reads boolean, OUT is_anonymous boolean, OUT id oid)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION auth._rpc_functions(text, text) IS 'for fronts: the functions that _rpc can call, with JSON Schemas';
+
 -- ---- Protection ----------------------------------------------------------------------------------
+
+-- Loads the library, and so its guard, before a command that could take the accounts along (guard.c).
+CREATE FUNCTION auth._guard() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_guard';
+COMMENT ON FUNCTION auth._guard() IS
+    'for the event trigger auth_service_guard: keeps DROP from taking the accounts along';
+
+CREATE EVENT TRIGGER auth_service_guard ON ddl_command_start
+    WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED', 'DROP SCHEMA') EXECUTE FUNCTION auth._guard();
+COMMENT ON EVENT TRIGGER auth_service_guard IS 'keeps DROP from taking the accounts along';
+-- Also where a session has turned triggers off by session_replication_role.
+ALTER EVENT TRIGGER auth_service_guard ENABLE ALWAYS;
+
+-- It has no primary key, so without this a publication of the table would let no row of it be deleted.
+ALTER TABLE auth.audit_log REPLICA IDENTITY FULL;
 
 -- ---- Privileges ------------------------------------------------------------------------------
 
