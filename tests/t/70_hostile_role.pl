@@ -10,7 +10,7 @@ use Test::More;
 
 my $s = AuthService->new('hostile', conf => "shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nautovacuum = off\n");
 $s->node->safe_psql('postgres', 'CREATE ROLE regress_mallory LOGIN; CREATE ROLE regress_app LOGIN');
-my @attacks = map { Hostile::attacks($_) } qw(reading changing identity operator hijack leaks faults);
+my @attacks = map { Hostile::attacks($_) } qw(reading changing identity operator hijack leaks faults application);
 cmp_ok(scalar @attacks, '>=', 60, scalar(@attacks) . ' attacks');
 
 my $worst;

@@ -64,7 +64,7 @@ $node->safe_psql($owned, "DO \$\$BEGIN END\$\$; SET ROLE regress_owner; ALTER DA
 foreach my $version (sort map { /--([\d.]+)--/ } glob 'sql/auth_service--*--*.sql')
 {
     $node->safe_psql($owned, "SET client_min_messages = warning; CREATE EXTENSION auth_service VERSION '$version' CASCADE");
-    $node->safe_psql($owned, "SET client_min_messages = warning; ALTER EXTENSION auth_service UPDATE; SELECT auth.allow_api('regress_owner'); DROP EXTENSION auth_service");
+    $node->safe_psql($owned, "SET client_min_messages = warning; ALTER EXTENSION auth_service UPDATE; SELECT auth.allow_api('regress_owner'); SET auth_service.allow_drop = on; DROP EXTENSION auth_service");
     pass("settings of the database's owner: installed as $version, updated");
 }
 
@@ -78,7 +78,7 @@ my $claim = "SET request.jwt.claim.sub = '11111111-1111-1111-1111-111111111111';
 is($node->safe_psql($beside, "$claim; SELECT post FROM posts"), 'theirs', 'beside: a policy of theirs asks their function');
 is($node->safe_psql($beside, "$claim; SELECT auth.uid() IS NULL, other_auth.uid()"), 't|11111111-1111-1111-1111-111111111111', 'beside: auth.uid() is ours');
 is($node->safe_psql($beside, "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy"), '(owner = other_auth.uid())', 'beside: their policy says so');
-$node->safe_psql($beside, 'DROP EXTENSION auth_service; DROP SCHEMA IF EXISTS auth; ALTER SCHEMA other_auth RENAME TO auth');
+$node->safe_psql($beside, 'SET auth_service.allow_drop = on; DROP EXTENSION auth_service; DROP SCHEMA IF EXISTS auth; ALTER SCHEMA other_auth RENAME TO auth');
 is($node->safe_psql($beside, "$claim; SELECT post FROM posts"), 'theirs', 'beside: and back');
 
 # Or in another database of the same cluster: an application asks by dblink who a token is.
