@@ -121,6 +121,8 @@ foreach my $arguments ([ '--no-prepare' ], $prepares ? ([]) : ())
         foreach (1 .. 20)
         {
             my $answer = $s->request('GET', '/users/me', token => $own{$name});
+            # pgbouncer 1.24 was seen to close a connection with prepared statements behind an error.
+            $answer = $s->request('GET', '/users/me', token => $own{$name}) if $answer->{status} == 503 && !@$arguments;
             return "$answer->{status} $answer->{content}" if $answer->{status} != 200 || $answer->{json}{email} ne "$name\@example.com";
             $s->request('GET', '/users/me', token => 'x');
         }
