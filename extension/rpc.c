@@ -257,18 +257,25 @@ auth_service_rpc(PG_FUNCTION_ARGS)
     bool was_read_only = XactReadOnly;
     int settings;
     char *answer;
+    char *commit;
 
     if (call.schema == NULL || name == NULL || PG_ARGISNULL(2))
         ErrorRaise(AUTH_ERROR_FUNCTION_NOT_FOUND);
     call.by_get = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
     call.members = ArgumentMembers(PG_GETARG_TEXT_PP(2));
+    /* No function takes more; and each is compared with each. */
+    if (list_length(call.members) > FUNC_MAX_ARGS)
+        ErrorRaise(AUTH_ERROR_FUNCTION_NOT_FOUND);
     RequireOnce(call.members);
     Resolve(&call, name, TextOrNull(fcinfo, 3));
     Enter(&call);
     settings = NewGUCNestLevel();
     HideParameters();
     answer = call.by_get && !was_read_only ? PerformReading(&call) : Perform(&call);
+    commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
     AtEOXact_GUC(/* isCommit */ false, settings);
+    /* But for what was said of the commit, which is still to come: see StoreCommitDurably. */
+    SetLocal("synchronous_commit", commit);
     if (answer == NULL)
         PG_RETURN_NULL();
     PG_RETURN_TEXT_P(cstring_to_text(answer));

@@ -138,9 +138,24 @@ NoteActivity(int64 user_id, TimestampTz last_activity_at)
 }
 
 /*
+ * Record that the transaction, which has an identity, gets another user's: whoever reads the log of
+ * what the two did sees that it was one caller.  Where nothing can be written, nothing can be done
+ * that is in the log either.
+ */
+static void
+NoteSwitch(int64 user_id)
+{
+    int64 before = IdentityUserId();
+
+    if (before != 0 && before != user_id && !XactReadOnly && !RecoveryInProgress())
+        AuditRecord(&(AuditEvent){.action = "switch_identity", .user_id = user_id});
+}
+
+/*
  * SQL function: authenticate(access_token text) returns bigint
  *
- * The user's id; and the user is the identity until the transaction ends.  U401B for a token that
+ * The user's id; and the user is the identity until the transaction ends, or another is: the last one
+ * counts.  U401B for a token that
  * is not good, U403A for a blocked account.
  */
 Datum
@@ -160,6 +175,7 @@ auth_service_authenticate(PG_FUNCTION_ARGS)
         ErrorRaise(AUTH_ERROR_BLOCKED);
     }
     NoteActivity(claims.user_id, session.last_activity_at);
+    NoteSwitch(claims.user_id);
     IdentitySet(claims.user_id, session.role, &claims.session_id, claims.json);
     PG_RETURN_INT64(claims.user_id);
 }

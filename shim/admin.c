@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "admin_rpc.h"
 #include "db_admin.h"
 
 #define PASSWORD_LINE_MAX 1024
@@ -128,9 +129,8 @@ allow_api(struct db_admin *admin, const char *role)
     return true;
 }
 
-/* The role of `serve` must be able to do nothing but what it was given. */
-static bool
-is_ordinary_role(struct db_admin *admin, const char *role)
+bool
+admin_is_ordinary_role(struct db_admin *admin, const char *role)
 {
     char *found =
         db_admin_value(admin,
@@ -163,7 +163,7 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
         if (done)
             printf("made role %s\n", role);
     }
-    done = done && is_ordinary_role(admin, role);
+    done = done && admin_is_ordinary_role(admin, role);
     free(found);
     if (done && config->shim_password != NULL)
         done = db_admin_set_password(admin, role, config->shim_password);
@@ -172,60 +172,6 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
     for (i = 0; done && i < sizeof(role_settings) / sizeof(role_settings[0]); i++)
         done = db_admin_command(admin, role_settings[i], 2, VALUES(role, database));
     return done && allow_api(admin, role);
-}
-
-/*
- * The role that takes the front's place for calls of functions without a token.  CONNECT, which it cannot
- * use, keeps drop-db of another database from dropping it.
- */
-static bool
-make_anonymous_role(struct db_admin *admin, const struct config *config, const char *database)
-{
-    const char *role = config->rpc_anonymous_role;
-    char *found = db_admin_value(admin, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", 1,
-                                 VALUES(role));
-    bool done = found != NULL;
-
-    if (done && found[0] == '\0') {
-        done = db_admin_command(admin, "CREATE ROLE %I NOLOGIN", 1, VALUES(role));
-        if (done)
-            printf("made role %s\n", role);
-    }
-    free(found);
-    return done && is_ordinary_role(admin, role) &&
-           db_admin_command(admin, "GRANT CONNECT ON DATABASE %I TO %I", 2,
-                            VALUES(database, role)) &&
-           db_admin_command(admin, "GRANT %I TO %I", 2, VALUES(role, config->shim_role));
-}
-
-/* Let both roles name what is in the schema of the application's functions. */
-static bool
-open_rpc_schema(struct db_admin *admin, const struct config *config)
-{
-    const char *schema = config->rpc_schema;
-    char *found;
-    bool done;
-
-    if (schema == NULL)
-        return true;
-    found = db_admin_value(admin,
-                           "SELECT pg_catalog.has_schema_privilege($2, n.oid, 'USAGE')"
-                           " AND pg_catalog.has_schema_privilege($3, n.oid, 'USAGE')"
-                           " FROM pg_catalog.pg_namespace n WHERE n.nspname = $1",
-                           3, VALUES(schema, config->shim_role, config->rpc_anonymous_role));
-    done = found != NULL;
-    if (done && found[0] == '\0')
-        printf("there is no schema %s yet: run init-db again when it is there\n", schema);
-    else if (done && found[0] != 't') {
-        done = db_admin_command(admin, "GRANT USAGE ON SCHEMA %I TO %I", 2,
-                                VALUES(schema, config->shim_role)) &&
-               db_admin_command(admin, "GRANT USAGE ON SCHEMA %I TO %I", 2,
-                                VALUES(schema, config->rpc_anonymous_role));
-        if (done)
-            printf("opened schema %s to both roles\n", schema);
-    }
-    free(found);
-    return done;
 }
 
 static bool
@@ -256,8 +202,8 @@ admin_init_db(const struct config *config)
     bool done = database != NULL && make_database(config, database) &&
                 (admin = db_admin_open(config, database)) != NULL && make_extension(admin) &&
                 make_role(admin, config, database) &&
-                make_anonymous_role(admin, config, database) && open_rpc_schema(admin, config) &&
-                set_lifetimes(admin, config, database);
+                admin_make_anonymous_role(admin, config, database) &&
+                admin_open_rpc_schema(admin, config) && set_lifetimes(admin, config, database);
 
     if (admin != NULL)
         db_admin_close(admin);

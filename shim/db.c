@@ -185,13 +185,17 @@ fill_result(struct db_result *result, PGresult *pg)
     }
 }
 
-/* Whether the server no longer knows what we have prepared, or knows something else by that name. */
+/*
+ * Whether the server no longer knows what we have prepared, or knows something else by that name, or will not
+ * run it as it has become.
+ */
 static bool
 is_out_of_step(const struct db_result *result)
 {
     return result->outcome == DB_ERROR &&
            (strcmp(result->sqlstate, "26000") == 0 || strcmp(result->sqlstate, "42P05") == 0 ||
-            strcmp(result->sqlstate, "0A000") == 0);
+            (strcmp(result->sqlstate, "0A000") == 0 && result->source != NULL &&
+             strcmp(result->source, "RevalidateCachedQuery") == 0));
 }
 
 /* Send what comes before the statement. */

@@ -61,6 +61,9 @@ rpc_parameters(struct parameters *parameters, const struct config *config,
 /* Debian 12's and 13's formatters do not agree on strings between macros. */
 /* clang-format off */
 
+#define EQ " OPERATOR(pg_catalog.=) "
+#define NE " OPERATOR(pg_catalog.<>) "
+
 /* Of several schemas, one for what is any of them. */
 #define ANY_OF(schema)                                                                             \
     "CASE pg_catalog.count(DISTINCT " schema ") WHEN 1 THEN pg_catalog.min(" schema ")"            \
@@ -73,37 +76,38 @@ rpc_parameters(struct parameters *parameters, const struct config *config,
  */
 static const char describe_sql[] =
     "WITH f AS MATERIALIZED (SELECT r.name, r.arguments, r.arguments::pg_catalog.text AS input,"
-    " r.result::pg_catalog.text AS output, r.reads, r.is_anonymous, r.id,"
+    " r.result::pg_catalog.text AS output, r.reads, r.is_anonymous,"
+    " pg_catalog.count(*) FILTER (WHERE r.reads) OVER (PARTITION BY r.name) AS readable,"
     " pg_catalog.obj_description(r.id, 'pg_proc') AS comment FROM auth._rpc_functions($1, $2) r),"
     /* What a GET takes: every argument of those that it can call, as text. */
-    " q AS (SELECT p.name, pg_catalog.string_agg(pg_catalog.format("
+    " q AS (SELECT p.name, pg_catalog.concat('\"parameters\":[', pg_catalog.string_agg(pg_catalog.format("
     "'{\"name\":%s,\"in\":\"query\",\"required\":%s,\"schema\":%s}', pg_catalog.to_json(p.key),"
-    " CASE WHEN p.needed THEN 'true' ELSE 'false' END, p.schema), ',' ORDER BY p.key) AS parameters"
+    " CASE WHEN p.needed THEN 'true' ELSE 'false' END, p.schema), ',' ORDER BY p.key), ']') AS input"
     " FROM (SELECT f.name, a.key, pg_catalog.bool_and(pg_catalog.jsonb_exists("
     "pg_catalog.jsonb_extract_path(f.arguments::pg_catalog.jsonb, 'required'), a.key))"
-    " AND NOT EXISTS (SELECT FROM f o WHERE o.name = f.name AND o.reads AND NOT pg_catalog.jsonb_exists("
-    "pg_catalog.jsonb_extract_path(o.arguments::pg_catalog.jsonb, 'required'), a.key)) AS needed,"
+    " AND pg_catalog.count(*)" EQ "pg_catalog.min(f.readable) AS needed,"
     " pg_catalog.min(CASE WHEN pg_catalog.json_extract_path_text(a.value, 'type', '0')"
     " IN ('string', 'integer', 'number', 'boolean') THEN a.value::pg_catalog.text"
     " ELSE '{\"type\":\"string\"}' END) AS schema"
     " FROM f, pg_catalog.json_each(pg_catalog.json_extract_path(f.arguments, 'properties')) a"
     " WHERE f.reads GROUP BY f.name, a.key) p GROUP BY p.name),"
-    " o AS (SELECT f.name, m.method, pg_catalog.format("
+    " m AS (SELECT f.*, 'post' AS method FROM f UNION ALL SELECT f.*, 'get' FROM f WHERE f.reads),"
+    " o AS (SELECT m.name, m.method, pg_catalog.format("
     "'%s:{\"operationId\":%s,\"tags\":[\"rpc\"],\"summary\":%s,\"security\":[%s{\"password\":[]},"
     "{\"bearer\":[]}],%s,\"responses\":{%s%s%s}}',"
-    " pg_catalog.to_json(m.method), pg_catalog.to_json(pg_catalog.concat(m.method, '_rpc_', f.name)),"
-    " pg_catalog.to_json(COALESCE(pg_catalog.string_agg(DISTINCT f.comment, ' / '), f.name)),"
-    " CASE WHEN pg_catalog.bool_or(f.is_anonymous) THEN '{},' END,"
-    " CASE m.method WHEN 'get' THEN pg_catalog.concat('\"parameters\":[', (SELECT q.parameters FROM q"
-    " WHERE q.name = f.name), ']') ELSE pg_catalog.concat('\"requestBody\":{\"required\":true,\"content\":"
-    "{\"application/json\":{\"schema\":', " ANY_OF("f.input") ", '}}}') END,"
-    " CASE WHEN pg_catalog.count(f.output) > 0 THEN pg_catalog.concat('\"200\":{\"description\":\"OK\","
+    " pg_catalog.to_json(m.method), pg_catalog.to_json(pg_catalog.concat(m.method, '_rpc_', m.name)),"
+    " pg_catalog.to_json(COALESCE(pg_catalog.string_agg(DISTINCT m.comment, ' / '), m.name)),"
+    " CASE WHEN pg_catalog.bool_or(m.is_anonymous) THEN '{},' END,"
+    " CASE m.method WHEN 'get' THEN COALESCE(pg_catalog.min(q.input), '\"parameters\":[]')"
+    " ELSE pg_catalog.concat('\"requestBody\":{\"required\":true,\"content\":"
+    "{\"application/json\":{\"schema\":', " ANY_OF("m.input") ", '}}}') END,"
+    " CASE WHEN pg_catalog.count(m.output)" NE "0 THEN pg_catalog.concat('\"200\":{\"description\":\"OK\","
     "\"headers\":{\"X-Request-ID\":{\"$ref\":\"#/components/headers/RequestId\"}},"
-    "\"content\":{\"application/json\":{\"schema\":', " ANY_OF("f.output") ", '}}},') END,"
-    " CASE WHEN NOT pg_catalog.bool_and(f.output IS NOT NULL) THEN '\"204\":{\"description\":\"Done\","
-    "\"headers\":{\"X-Request-ID\":{\"$ref\":\"#/components/headers/RequestId\"}}},' END, $3::pg_catalog.text) AS operation"
-    " FROM f, LATERAL (SELECT 'post' UNION ALL SELECT 'get' WHERE f.reads) m (method)"
-    " GROUP BY f.name, m.method)"
+    "\"content\":{\"application/json\":{\"schema\":', " ANY_OF("m.output") ", '}}},') END,"
+    " CASE WHEN NOT pg_catalog.bool_and(m.output IS NOT NULL) THEN '\"204\":{\"description\":\"Done\","
+    "\"headers\":{\"X-Request-ID\":{\"$ref\":\"#/components/headers/RequestId\"}}},' END,"
+    " $3::pg_catalog.text) AS operation"
+    " FROM m LEFT JOIN q ON q.name" EQ "m.name GROUP BY m.name, m.method)"
     " SELECT COALESCE(pg_catalog.string_agg(p.path, '' ORDER BY p.name), '') FROM (SELECT o.name,"
     " pg_catalog.format(',%s:{%s}', pg_catalog.to_json(pg_catalog.concat('/rpc/', ("
     /* A name in a path, percent-encoded. */

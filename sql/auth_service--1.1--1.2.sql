@@ -76,6 +76,17 @@ COMMENT ON FUNCTION auth._asked(integer) IS
 
 -- ---- API: identity -------------------------------------------------------------------------------
 
+-- The readers' other labels stay: STABLE, since within a statement only authenticate changes them;
+-- PARALLEL SAFE, since a worker gets the identity with the settings of its leader; COST 1, which is what
+-- they cost.  LEAKPROOF would change nothing: a call without a column in it is no leak to the planner.
+CREATE FUNCTION auth._identity_support(request internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'auth_service_identity_support';
+COMMENT ON FUNCTION auth._identity_support(internal) IS
+    'lets the planner read the identity once a statement, not once a row, in policies';
+ALTER FUNCTION auth.uid() SUPPORT auth._identity_support;
+ALTER FUNCTION auth.role() SUPPORT auth._identity_support;
+ALTER FUNCTION auth.jwt() SUPPORT auth._identity_support;
+
 -- ---- API: operators ------------------------------------------------------------------------------
 
 CREATE FUNCTION auth.set_hook(event text, hook regprocedure) RETURNS void
@@ -93,7 +104,7 @@ COMMENT ON FUNCTION auth._rpc(text, text, text, text, boolean) IS 'for fronts: a
 CREATE FUNCTION auth._rpc_functions(schema text, anonymous_role text DEFAULT NULL, OUT name text, OUT arguments json,
                                     OUT result json, OUT reads boolean, OUT is_anonymous boolean, OUT id oid)
     RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED;
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED ROWS 20;
 COMMENT ON FUNCTION auth._rpc_functions(text, text) IS 'for fronts: the functions that _rpc can call, with JSON Schemas';
 
 -- ---- Protection ----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 -- _rpc: who may call which of the application's functions, with what, and what comes back.
 \ir ../setup.sql
-SELECT plan(17 + 12 + 29 + 23 + 27 + 10 + 9 + 18);
+SELECT plan(19 + 13 + 30 + 24 + 27 + 10 + 9 + 18 + 6);
 
 CREATE ROLE regress_13_front; CREATE ROLE regress_13_anonymous; CREATE ROLE regress_13_other;
 GRANT regress_13_anonymous, regress_13_other TO regress_13_front;
@@ -48,6 +48,8 @@ CREATE FUNCTION api.no_composite() RETURNS api.point LANGUAGE plpgsql AS 'BEGIN 
 CREATE FUNCTION api.outs(OUT a int, OUT "B c" text) LANGUAGE plpgsql AS $$BEGIN a := 1; "B c" := 'x'; END$$;
 CREATE FUNCTION api.outs_sql(OUT a int, OUT b text) LANGUAGE sql AS $$SELECT 1, 'x'$$;
 CREATE FUNCTION api.out1(OUT a int) LANGUAGE sql AS 'SELECT 7';
+CREATE FUNCTION api.inout(INOUT a int) LANGUAGE sql AS 'SELECT a + 1';
+CREATE FUNCTION api.inout2(INOUT a int, OUT b text) LANGUAGE sql AS $$SELECT a + 1, 'x'$$;
 CREATE FUNCTION api.a_record() RETURNS record LANGUAGE plpgsql AS $$DECLARE r record; BEGIN SELECT 1 AS one INTO r; RETURN r; END$$;
 CREATE FUNCTION api.numbers(n int) RETURNS SETOF int LANGUAGE sql AS 'SELECT * FROM generate_series(1, n)';
 CREATE FUNCTION api.one_column() RETURNS TABLE (r int) LANGUAGE sql AS 'SELECT 1 UNION ALL SELECT 2';
@@ -59,7 +61,7 @@ SELECT is(pg_temp.call('user', f, a), wanted, f)
 FROM (VALUES ('nothing', '{}', 'nothing'), ('number', '{}', '5'), ('no_number', '{}', 'null'), ('words', '{}', '"\"é\n"'),
              ('object', '{}', '{"b": 1,  "a": [true]}'), ('objectb', '{}', '{"a": [true], "b": 1}'), ('composite', '{}', '{"x":1,"y":2}'),
              ('no_composite', '{}', 'null'), ('outs', '{}', '{"a":1,"B c":"x"}'), ('outs_sql', '{}', '{"a":1,"b":"x"}'), ('out1', '{}', '7'),
-             ('a_record', '{}', '{"one":1}'), ('numbers', '{"n":3}', '[1, 2, 3]'), ('numbers', '{"n":0}', '[]'),
+             ('a_record', '{}', '{"one":1}'), ('inout', '{"a":4}', '5'), ('inout2', '{"a":4}', '{"a":5,"b":"x"}'), ('numbers', '{"n":3}', '[1, 2, 3]'), ('numbers', '{"n":0}', '[]'),
              ('one_column', '{}', '[{"r" : 1}, {"r" : 2}]'), ('columns', '{}', E'[{"r":1,"v":"a"}, \n {"r":2,"v":null}]'),
              ('times', '{}', '["2026-01-02T03:04:05.678+00:00"]')) c (f, a, wanted);
 
@@ -72,6 +74,7 @@ CREATE FUNCTION api.definer() RETURNS text LANGUAGE sql SECURITY DEFINER SET sea
 CREATE FUNCTION api.again() RETURNS text LANGUAGE sql AS $$SELECT auth._rpc('api', 'number', '{}')$$;
 CREATE FUNCTION api.changes() RETURNS text LANGUAGE plpgsql AS
     $$BEGIN SET ROLE regress_13_other; SET search_path = pg_catalog; SET statement_timeout = '7s'; SET LOCAL work_mem = '99MB'; RETURN current_user; END$$;
+CREATE FUNCTION api.commits() RETURNS void LANGUAGE sql AS $$SELECT set_config('synchronous_commit', 'local', true)$$;
 CREATE FUNCTION api.resets() RETURNS text LANGUAGE plpgsql AS 'BEGIN RESET ROLE; RESET search_path; RETURN ''x''; END';
 GRANT EXECUTE ON FUNCTION api.whoami(), api.resets(), api.secrets(), api.add TO regress_13_anonymous;
 SELECT is(pg_temp.call('user', 'rows'), E'[{"id":1,"owner":1,"r":"hers"}]', 'row level security: her own');
@@ -87,6 +90,10 @@ BEGIN; SELECT auth.authenticate(access_token) FROM token; SET LOCAL ROLE regress
 SELECT auth._rpc('api', 'changes', '{}');
 SELECT is(current_user || ' ' || current_setting('search_path') || ' ' || current_setting('statement_timeout') || ' ' || current_setting('work_mem'),
           'regress_13_front api, public, pg_temp 0 4MB', 'what a function SETs ends with it');
+COMMIT;
+BEGIN; SET LOCAL synchronous_commit = off; SELECT auth.authenticate(access_token) FROM token; SET LOCAL ROLE regress_13_front;
+SELECT auth._rpc('api', 'commits', '{}');
+SELECT is(current_setting('synchronous_commit'), 'local', 'but for how to commit, which comes after it');
 COMMIT;
 SELECT is(current_setting('role') || ' ' || current_setting('search_path') || ' ' || current_setting('statement_timeout'),
           'none "$user", public 0', 'and nothing is left of the call');
@@ -107,10 +114,14 @@ FROM (VALUES ('{}', '1|d'), ('{"i":null}', 'd'), ('{"i":"7","t":"x"}', '7|x'), (
              ('{"m":"glad"}', '1|d|glad'), ('{"d":99}', '1|d|99'), ('{"j":{"a": "\u00e9"}}', '1|d|{"a": "\u00e9"}'), ('{"j":"x"}', '1|d|"x"'), ('{"j":null}', '1|d'),
              ('{"jb":[1, 2]}', '1|d|[1, 2]'), ('{"w":{"a":"x"}}', '1|d|(x)'), ('{"Na\"me, 1; --":"v"}', '1|d|v'), ('{"t":""}', '1|'), (' { "i" : 2 } ', '2|d')) c (a, wanted);
 SELECT is(pg_temp.call('user', 'echo', $${"t":"\"$1'; --\\"}$$), $$"1|\"$1'; --\\"$$, 'a text that would end a string');
+CREATE FUNCTION api.variadic_default(VARIADIC v int[] DEFAULT '{7,8}') RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT v[2]';
+SELECT is(pg_temp.call('user', 'variadic_default'), '8', 'VARIADIC with a default');
 SELECT is(pg_temp.call('user', 'variadic', '{"v":[1,2,3]}'), '3', 'VARIADIC takes an array');
 SELECT is(pg_temp.call('user', 'variadic', '{"v":[]}'), '0', 'VARIADIC: an empty one');
 SELECT is(pg_temp.call('user', 'variadic', '{"v":"{1,2}"}', true), '2', 'VARIADIC by GET');
 SELECT is(pg_temp.call('user', 'echo', '{"i":"8","a":"{1,2}","p":"(3,4)","b":"yes","jb":"{\"k\":1}","m":"sad"}', true), '"8|d|t|{1,2}|(3,4)|sad|{\"k\": 1}"', 'by GET: the types'' own text')
+UNION ALL SELECT is(pg_temp.call('user', 'echo', (SELECT format('{%s}', string_agg(format('"%s":1', n), ',')) FROM generate_series(1, 500000) n)),
+                    'U404C Function not found', 'half a million names')
 UNION ALL SELECT is(pg_temp.call('user', 'echo', a, g), wanted, 'refused: ' || a)
 FROM (VALUES ('{"i":"x"}', false, '22P02 the value of argument "i" is no integer'), ('{"i":"x"}', true, '22P02 the value of argument "i" is no integer'),
              ('{"i":1.5}', false, '22P02 the value of argument "i" is no integer'), ('{"i":99999999999}', false, '22003 the value of argument "i" is no integer'),
@@ -172,6 +183,25 @@ FROM (VALUES ('open', 'regress_13_anonymous', '1'), ('number', 'regress_13_anony
              ('denied', 'regress_13_anonymous', 'U404C Function not found'), ('unknown', 'regress_13_anonymous', 'U404C Function not found'),
              ('open', NULL, 'U401A Not authenticated'), ('open', 'nowhere', 'U401A Not authenticated'), ('open', 'none', 'U401A Not authenticated')) c (f, a, wanted);
 SELECT is(pg_temp.call('nobody', 'open', schema => 'closed'), 'U404C Function not found', 'without an identity: another schema');
+
+-- A hostile role gets nothing by it that a SELECT would not give.
+CREATE ROLE regress_13_evil; SELECT auth.allow_api('regress_13_evil');
+CREATE SCHEMA evil AUTHORIZATION regress_13_evil;
+SELECT quote_ident(current_user) AS super \gset
+SET SESSION AUTHORIZATION regress_13_evil;
+CREATE FUNCTION evil.whoami() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+GRANT USAGE ON SCHEMA evil TO regress_13_front; GRANT EXECUTE ON FUNCTION evil.whoami() TO :super, regress_13_front, regress_13_evil;
+SELECT throws_ok(format('SELECT auth._rpc(''evil'', ''whoami'', ''{}'', %L)', r), '42501', NULL, 'evil: cannot become ' || r)
+FROM unnest(ARRAY[:'super', 'regress_13_front']) r;
+SELECT is(auth._rpc('evil', 'whoami', '{}', 'regress_13_evil'), '"regress_13_evil"', 'evil: is himself');
+SELECT throws_ok($$SELECT auth._rpc('api', 'open', '{}', 'regress_13_anonymous')$$, '42501', NULL, 'evil: nor becomes the anonymous role');
+RESET SESSION AUTHORIZATION;
+CREATE FUNCTION public.definer(text, text) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$SELECT auth._rpc($1, $2, '{}', 'regress_13_anonymous')$$;
+GRANT USAGE ON SCHEMA evil TO regress_13_anonymous; GRANT EXECUTE ON FUNCTION evil.whoami() TO regress_13_anonymous;
+SET SESSION AUTHORIZATION regress_13_evil;
+SELECT throws_ok($$SELECT public.definer('evil', 'whoami')$$, '42501', NULL, 'evil: not in somebody''s definer function');
+SELECT is(current_user::text, 'regress_13_evil', 'evil: still himself');
+RESET SESSION AUTHORIZATION;
 
 -- By GET; changes are seen at once; descriptions.
 CREATE FUNCTION api.writes() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO api.notes (r) VALUES (''x''); RETURN 1; END';

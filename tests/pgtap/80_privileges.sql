@@ -11,10 +11,11 @@ SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedu
            WHERE pronamespace = 'auth'::regnamespace AND NOT has_function_privilege('regress_80_app', p.oid, 'EXECUTE')),
           ARRAY[
               'auth._guard()',
+              'auth._identity_support(internal)',
               'auth.allow_api(regrole)',
               'auth.import_signing_key(text,text,interval)',
               'auth.import_users(json)',
-              'auth.set_hook(text,regprocedure)'], 'allow_api: all but what is the operator''s, or an event trigger''s');
+              'auth.set_hook(text,regprocedure)'], 'allow_api: all but what is the operator''s, or only PostgreSQL calls');
 SELECT lives_ok($$SELECT auth.allow_api('regress_80_app')$$, 'allow_api: twice');
 CREATE ROLE "regress_80_we""ird; role";
 SELECT lives_ok($$SELECT auth.allow_api('"regress_80_we""ird; role"')$$, 'allow_api: a role with a name that must be quoted');

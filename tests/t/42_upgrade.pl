@@ -104,6 +104,6 @@ $s->sql("SET client_min_messages = warning; CREATE EXTENSION auth_service VERSIO
 # As that version left it, which required pgcrypto only.
 $s->sql("DELETE FROM pg_depend WHERE objid = (SELECT oid FROM pg_extension WHERE extname = 'auth_service') AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_trgm');
          DROP EXTENSION pg_trgm") if $first eq '1.0';
-is(join('', ($s->command('init-db'))[ 0, 1 ]), "0updated extension auth_service from $first to $current\n", 'init-db updates');
+is(join('', ($s->command('init-db'))[ 0, 1 ]), "0updated extension auth_service from $first to $current\nmade role auth_service_anonymous\n", 'init-db updates');
 is(join('', ($s->command('init-db'))[ 0, 1 ]), '0', 'init-db: once');
 done_testing();

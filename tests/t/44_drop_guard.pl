@@ -51,6 +51,7 @@ like(try('filled', 'DROP TABLE auth.users CASCADE'), qr/^ERROR:  2BP01: .*extens
 is(try('filled', 'BEGIN; ALTER EVENT TRIGGER auth_service_guard DISABLE; DROP EXTENSION auth_service; ROLLBACK'), 'done', 'the event trigger turned off: the operator has asked for it');
 like(try('filled', 'BEGIN; ALTER EVENT TRIGGER auth_service_guard DISABLE; SELECT auth.uid(); DROP EXTENSION auth_service'), $is_refused, 'but not once the library is there');
 is(try('filled', 'BEGIN; ALTER EXTENSION auth_service DROP TABLE auth.users; DROP EXTENSION auth_service CASCADE; ROLLBACK'), 'done', 'a table that was let go: ours no longer');
+like(try('filled', 'REASSIGN OWNED BY regress_dba TO regress_owner'), qr/^ERROR:  42501: .*auth_service_guard.*\nHINT:  The owner of an event trigger must be a superuser/, 'its owner stays a superuser');
 like(try('filled', 'SELECT auth._guard()'), qr/^ERROR:  39P03/, 'the function does nothing else');
 like(try('filled', 'SELECT auth._guard()', role => 'regress_app'), qr/^ERROR:  42501/, 'and is nobody\'s');
 

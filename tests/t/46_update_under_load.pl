@@ -34,7 +34,7 @@ foreach my $version (sort keys %older)
         {
             sleep 0.5;
             # The pool's connections are older than this: they know the new schema without a new connection.
-            $s->sql('ALTER EXTENSION auth_service UPDATE; SELECT auth.allow_api(\'auth_service_shim\')');
+            $s->sql("BEGIN; SET LOCAL lock_timeout = '2s'; ALTER EXTENSION auth_service UPDATE; SELECT auth.allow_api('auth_service_shim'); COMMIT");
             sleep 1;
             open(my $file, '>', $end) or die;
             return '';

@@ -17,7 +17,7 @@ sub logout { is($s->request('POST', '/auth/logout', token => $_[0]{access_token}
 my $rows = q(SELECT string_agg(t || ' ' || n || ' ' || h, E'\n' ORDER BY t) FROM (
     SELECT 'users' t, count(*) n, md5(string_agg(x::text, '' ORDER BY id)) h FROM auth.users x UNION ALL SELECT 'sessions', count(*), md5(string_agg(x::text, '' ORDER BY id)) FROM auth.sessions x
     UNION ALL SELECT 'keys', count(*), md5(string_agg(x::text, '' ORDER BY kid)) FROM auth.signing_keys x UNION ALL SELECT 'entries', count(*), md5(string_agg(x::text, '' ORDER BY user_id, number)) FROM auth.balance_entries x
-    UNION ALL SELECT 'audit', count(*), md5(string_agg(x::text, '' ORDER BY id)) FROM auth.audit_log x) x);
+    UNION ALL SELECT 'audit', count(*), md5(string_agg(x::text, '' ORDER BY id)) FROM auth.audit_log x UNION ALL SELECT 'hooks', count(*), md5(string_agg(x::text, '' ORDER BY event)) FROM auth.hooks x) x);
 
 # ---- Logical replication ----
 
@@ -25,7 +25,7 @@ my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
 $subscriber->init;
 $subscriber->append_conf('postgresql.conf', "extension_destdir = '$ENV{AUTH_SERVICE_STAGE}'\nfsync = off\nmax_connections = 50\nmax_worker_processes = 16\nmax_logical_replication_workers = 12\nmax_sync_workers_per_subscription = 4\n");
 $subscriber->start;
-my %publications = (named => 'FOR TABLE auth.users, auth.sessions, auth.signing_keys, auth.balance_entries, auth.audit_log', schema => 'FOR TABLES IN SCHEMA auth', everything => 'FOR ALL TABLES');
+my %publications = (named => 'FOR TABLE auth.users, auth.sessions, auth.signing_keys, auth.balance_entries, auth.audit_log, auth.hooks', schema => 'FOR TABLES IN SCHEMA auth', everything => 'FOR ALL TABLES');
 my $n = 0;
 foreach my $way (sort keys %publications)
 {
@@ -33,7 +33,7 @@ foreach my $way (sort keys %publications)
     $subscriber->safe_psql('postgres', "CREATE DATABASE $way; ALTER DATABASE $way SET auth_service.bcrypt_cost = 4");
     $subscriber->safe_psql($way, 'SET client_min_messages = warning; CREATE EXTENSION auth_service CASCADE');
     $subscriber->safe_psql($way, "CREATE SUBSCRIPTION $way CONNECTION \$c\$" . $publisher->connstr('auth_service') . "\$c\$ PUBLICATION $way");
-    $subscriber->poll_query_until($way, "SELECT count(*) = 0 AND (SELECT count(*) FROM pg_subscription_rel) >= 5 FROM pg_subscription_rel WHERE srsubstate NOT IN ('r', 's')") or die;
+    $subscriber->poll_query_until($way, "SELECT count(*) = 0 AND (SELECT count(*) FROM pg_subscription_rel) >= 6 FROM pg_subscription_rel WHERE srsubstate NOT IN ('r', 's')") or die;
     $publisher->wait_for_catchup($way);
     is($subscriber->safe_psql($way, $rows), $s->sql($rows), "$way: the first copy");
     my $pair = $pairs[ $n++ ];
@@ -44,10 +44,17 @@ foreach my $way (sort keys %publications)
     $s->request('POST', '/auth/refresh', json => { refresh_token => $new->{refresh_token} });
     $s->request('PUT', '/users/balance', token => $new->{access_token}, json => { amount => 1 });
     $s->register("$way\@example.com");
-    $s->sql("SELECT auth.block_user(8); SELECT auth.unblock_user(8); DELETE FROM auth.audit_log WHERE id = (SELECT min(id) FROM auth.audit_log); UPDATE auth.audit_log SET detail = '{}' WHERE id = (SELECT max(id) FROM auth.audit_log)");
+    $s->sql("INSERT INTO auth.hooks VALUES ('delete', '$way', 'x') ON CONFLICT (event) DO UPDATE SET function_schema = '$way'; SELECT auth.block_user(8); SELECT auth.unblock_user(8); DELETE FROM auth.audit_log WHERE id = (SELECT min(id) FROM auth.audit_log); UPDATE auth.audit_log SET detail = '{}' WHERE id = (SELECT max(id) FROM auth.audit_log)");
     $publisher->wait_for_catchup($way);
     is($subscriber->safe_psql($way, $rows), $s->sql($rows), "$way: every change, those of the audit log too");
     is($token->($pair) . $token->($new), 'ft', "$way: a logout and a login are felt");
+}
+# Its roles are kept from writing.
+{
+    local $ENV{PGOPTIONS} = '-c default_transaction_read_only=on';
+    my (undef, $out, $err) = $subscriber->psql('named', "\\set VERBOSITY verbose\nBEGIN; SELECT auth.authenticate('$pairs[6]{access_token}'); SELECT auth.uid(); COMMIT; SELECT auth.login('user9\@example.com', 'Secret123')");
+    is($out, "7\n7", 'read only: it knows who asks');
+    like($err, qr/ERROR:  25006/, 'read only: a login is refused');
 }
 # What a backend of the subscriber keeps of a key does not outlive the key's retirement on the publisher.
 my $retire = "psql --no-psqlrc --quiet --dbname='" . $publisher->connstr('auth_service') . "' --command \"UPDATE auth.signing_keys SET is_active = false, retired_at = now()\"";
