@@ -160,6 +160,17 @@ read_results(struct call *call)
     return NULL;
 }
 
+/*
+ * Whether it is a statement of ours that calls what is not there, not a function of an application's:
+ * the schema is of an older version, as 55000 says where that is noticed inside.
+ */
+static bool
+lacks_function(const PGresult *pg, const char *sqlstate)
+{
+    return sqlstate != NULL && strcmp(sqlstate, "42883") == 0 &&
+           PQresultErrorField(pg, PG_DIAG_STATEMENT_POSITION) != NULL;
+}
+
 static void
 fill_result(struct db_result *result, PGresult *pg)
 {
@@ -168,7 +179,7 @@ fill_result(struct db_result *result, PGresult *pg)
         const char *sqlstate = PQresultErrorField(pg, PG_DIAG_SQLSTATE);
 
         result->outcome = sqlstate != NULL ? DB_ERROR : DB_UNAVAILABLE;
-        result->sqlstate = sqlstate;
+        result->sqlstate = lacks_function(pg, sqlstate) ? "55000" : sqlstate;
         result->message = PQresultErrorField(pg, PG_DIAG_MESSAGE_PRIMARY);
         result->detail = PQresultErrorField(pg, PG_DIAG_MESSAGE_DETAIL);
         result->hint = PQresultErrorField(pg, PG_DIAG_MESSAGE_HINT);

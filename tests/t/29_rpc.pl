@@ -147,7 +147,7 @@ is(post('add', undef, body => '{"a":' . ' ' x 4_000_000 . '1}', type => 'applica
 
 # Without a token, and with a bad one.
 foreach (
-    [ 'granted', { }, 'open', '200', undef ], [ 'not granted', {}, 'add', '404', undef ], [ 'not granted to strangers', { a => 1 }, 'add', '401', 'Bearer' ], [ 'unknown', {}, 'unknown', '404', undef ], [ 'granted to nobody', {}, 'hidden', '404', undef ])
+    [ 'granted', { }, 'open', '200', undef ], [ 'not granted', {}, 'add', '404', undef ], [ 'not granted to strangers', { a => 1 }, 'add', '401', 'Bearer realm="auth_service"' ], [ 'unknown', {}, 'unknown', '404', undef ], [ 'granted to nobody', {}, 'hidden', '404', undef ])
 {
     my ($what, $json, $function, $wanted, $authenticate) = @$_;
     my $answer = $s->request('POST', "/rpc/$function", json => $json);
@@ -192,7 +192,7 @@ foreach ([ '1/0', 400, '22012' ], [ '\'x\'::int', 400, '22P02' ], [ 'nowhere()',
 }
 is(told(post('again')), '400 {"detail":"Bad Request","code":"22012"}', 'PostgreSQL\'s own error, raised again');
 my %raised = map { $_ => post('fail', { m => 'm', c => $_, d => 'x' eq $_ ? '' : '17', h => '' }) } qw(PT401 U401Z PT503 PT429 U429Z PT405);
-is($raised{$_}{headers}{'www-authenticate'}, 'Bearer', "RAISE $_: WWW-Authenticate") foreach qw(PT401 U401Z);
+is($raised{$_}{headers}{'www-authenticate'}, 'Bearer realm="auth_service"', "RAISE $_: WWW-Authenticate") foreach qw(PT401 U401Z);
 is($raised{PT503}{headers}{'retry-after'}, 1, 'RAISE PT503: Retry-After');
 is($raised{$_}{headers}{'retry-after'}, 17, "RAISE $_: Retry-After from DETAIL") foreach qw(PT429 U429Z);
 is(post('fail', { m => 'm', c => 'PT429', d => $_, h => '' })->{headers}{'retry-after'}, undef, "RAISE PT429: no Retry-After from '$_'") foreach '', '-1', '1x', "1\r\nX: y", '9' x 30;
@@ -200,7 +200,7 @@ is($raised{PT405}{headers}{allow}, '', 'RAISE PT405: Allow');
 my $long = post('fail', { m => 'ü' x 100_000, c => 'PT400', d => 'x' x 100_000, h => '' });
 is(length $long->{json}{detail}, 8192, 'RAISE: a long message is cut at a character');
 is(length $long->{json}{details}, 16384, 'RAISE: a long DETAIL too');
-is($s->request('POST', '/rpc/fail', json => { m => 'm', c => 'PT401' })->{headers}{'www-authenticate'}, 'Bearer', 'RAISE PT401: without a token');
+is($s->request('POST', '/rpc/fail', json => { m => 'm', c => 'PT401' })->{headers}{'www-authenticate'}, 'Bearer realm="auth_service"', 'RAISE PT401: without a token');
 
 # The same rule on every route.
 $s->sql("CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$BEGIN RAISE 'not you' USING DETAIL = 'd', HINT = 'h'; END\$\$;
