@@ -196,17 +196,25 @@ fill_result(struct db_result *result, PGresult *pg)
     }
 }
 
+/* Whether an error is of this SQLSTATE, and raised by this function of the server's where one is given. */
+static bool
+is_error(const struct db_result *result, const char *sqlstate, const char *source)
+{
+    return result->outcome == DB_ERROR && strcmp(result->sqlstate, sqlstate) == 0 &&
+           (source == NULL || (result->source != NULL && strcmp(result->source, source) == 0));
+}
+
 /*
- * Whether the server no longer knows what we have prepared, or knows something else by that name, or will not
- * run it as it has become.
+ * Whether another connection would do better: the server no longer knows what we have prepared, or knows
+ * something else by that name, or will not run it as it has become; or the extension was updated, and this
+ * backend has the library from before.
  */
 static bool
 is_out_of_step(const struct db_result *result)
 {
-    return result->outcome == DB_ERROR &&
-           (strcmp(result->sqlstate, "26000") == 0 || strcmp(result->sqlstate, "42P05") == 0 ||
-            (strcmp(result->sqlstate, "0A000") == 0 && result->source != NULL &&
-             strcmp(result->source, "RevalidateCachedQuery") == 0));
+    return is_error(result, "26000", NULL) || is_error(result, "42P05", NULL) ||
+           is_error(result, "0A000", "RevalidateCachedQuery") ||
+           is_error(result, "42883", "load_external_function");
 }
 
 /* Send what comes before the statement. */
