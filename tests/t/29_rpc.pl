@@ -20,7 +20,7 @@ unlike($s->request('GET', '/openapi.json')->{content}, qr{/rpc/}, 'off: not in t
 
 $s->sql(<<'SQL');
 CREATE SCHEMA api;
-CREATE TABLE api.notes (id bigint GENERATED ALWAYS AS IDENTITY, owner bigint NOT NULL DEFAULT auth.uid(), note text NOT NULL);
+CREATE TABLE api.notes (id bigint GENERATED ALWAYS AS IDENTITY, owner bigint NOT NULL DEFAULT auth.uid(), note text NOT NULL CHECK (note <> ''));
 ALTER TABLE api.notes ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON api.notes USING (owner = auth.uid()) WITH CHECK (owner = auth.uid());
 GRANT SELECT, INSERT ON api.notes TO auth_service_shim;
@@ -135,6 +135,7 @@ foreach (
     [ 'a trigger', 404, post('later_trigger') ], [ 'another schema\'s', 404, post('version') ], [ 'upper case', 404, post('ADD', { a => 1 }) ], [ 'by GET', 404, get('unknown') ], [ 'by GET, wrong argument', 404, get('add?a=1&x=1') ],
     [ 'with a schema', 404, post('auth.uid') ], [ 'with a quote', 404, post('add%22') ], [ 'with a statement', 404, post('x();drop%20schema%20api') ], [ 'with a NUL', 404, post('add%00') ], [ 'long', 404, post('a' x 64) ], [ 'very long', 404, post('a' x 3000) ],
     [ 'two segments', 404, post('add/x') ], [ 'no segment', 404, post('') ], [ 'no UTF-8', 400, post('%FF') ], [ 'no UTF-8 in a query', 400, get('echo?t=%FF') ], [ 'not a number', 400, post('add', { a => [] , b => 1 }) ],
+    [ 'a NULL that the table refuses', 400, post('add_note', { note => undef }) ], [ 'a value that a CHECK refuses', 400, post('add_note', { note => '' }) ],
     [ 'not a number by GET', 400, get('add?a=x&b=1') ], [ 'a bad query', 422, get('add?a=1&a=2') ], [ 'an array', 422, post('add', []) ], [ 'no JSON', 422, post('add', undef, body => '{', type => 'application/json') ],
     [ 'a NUL in it', 422, post('add', undef, body => "{}\0", type => 'application/json') ], [ 'twice', 422, post('add', undef, body => '{"a":1,"a":2}', type => 'application/json') ], [ 'deep', 400, post('add', undef, body => '[' x 1_000_000, type => 'application/json') ],
     [ 'deep in an argument', 400, post('echo', undef, body => '{"t":' . '[' x 200_000 . ']' x 200_000 . '}', type => 'application/json') ],
