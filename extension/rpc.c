@@ -13,9 +13,11 @@
 #include "access/xact.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -230,6 +232,28 @@ PerformReading(const RpcCall *call)
     return answer;
 }
 
+/*
+ * Run the deferred triggers now, as SET CONSTRAINTS ALL IMMEDIATE does: at the commit no statement_timeout
+ * would hold for them, and what they SET would be the next caller's.
+ */
+static void
+RunDeferred(void)
+{
+    ConstraintsSetStmt *all = makeNode(ConstraintsSetStmt);
+
+    AfterTriggerSetState(all);
+}
+
+/* End what was SET since, but for what was said of the commit, which is still to come: see StoreCommitDurably. */
+static void
+EndSettings(int level)
+{
+    char *commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
+
+    AtEOXact_GUC(/* isCommit */ false, level);
+    SetLocal("synchronous_commit", commit);
+}
+
 static char *
 TextOrNull(FunctionCallInfo fcinfo, int number)
 {
@@ -257,7 +281,6 @@ auth_service_rpc(PG_FUNCTION_ARGS)
     bool was_read_only = XactReadOnly;
     int settings;
     char *answer;
-    char *commit;
 
     if (call.schema == NULL || name == NULL || PG_ARGISNULL(2))
         ErrorRaise(AUTH_ERROR_FUNCTION_NOT_FOUND);
@@ -272,10 +295,10 @@ auth_service_rpc(PG_FUNCTION_ARGS)
     settings = NewGUCNestLevel();
     HideParameters();
     answer = call.by_get && !was_read_only ? PerformReading(&call) : Perform(&call);
-    commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
-    AtEOXact_GUC(/* isCommit */ false, settings);
-    /* But for what was said of the commit, which is still to come: see StoreCommitDurably. */
-    SetLocal("synchronous_commit", commit);
+    EndSettings(settings);
+    settings = NewGUCNestLevel();
+    RunDeferred();
+    EndSettings(settings);
     if (answer == NULL)
         PG_RETURN_NULL();
     PG_RETURN_TEXT_P(cstring_to_text(answer));

@@ -37,6 +37,9 @@ static const struct db_statement origin_statement = {
 /* Of a request, in microseconds; the database takes no older one. */
 #define AGE_MAX 10000000LL
 
+/* libpq keeps the room that it has made for an answer: after one with more bytes it is not worth that. */
+#define KEPT_BYTES_MAX (4 * 1024 * 1024)
+
 /* A call on its way: one entry for each result to come, the id of a statement to prepare or -1. */
 struct call {
     struct connection *connection;
@@ -256,7 +259,8 @@ run_call(struct db_pool *pool, struct call *call, const struct db_caller *caller
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
     result->user_id = call->user_id;
     if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
-        PQtransactionStatus(pg) != PQTRANS_IDLE || is_out_of_step(result))
+        PQtransactionStatus(pg) != PQTRANS_IDLE || is_out_of_step(result) ||
+        result->length > KEPT_BYTES_MAX)
         pool_drop(pool, call->connection);
 }
 

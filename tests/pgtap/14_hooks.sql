@@ -1,7 +1,7 @@
 -- Hooks: an application's functions inside registration, login and deletion: as their owner, in the same
 -- transaction, and able to refuse.
 \ir ../setup.sql
-SELECT plan(43);
+SELECT plan(45);
 
 CREATE ROLE regress_14_owner; CREATE ROLE regress_14_caller; CREATE ROLE regress_14_other;
 SELECT auth.allow_api('regress_14_caller');
@@ -130,6 +130,19 @@ SELECT auth.set_hook('login', '"14 app".reads(jsonb)');
 SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42501', NULL, 'a hook reads no table of ours');
 SELECT auth.set_hook('login', '"14 app".role(jsonb)');
 SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42501', NULL, 'a hook does not get the caller''s role');
+
+-- What a hook SETs ends with it, with or without LOCAL.
+SET ROLE regress_14_owner;
+CREATE FUNCTION "14 app".leaves(event jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('app.user', event ->> 'user_id', false), set_config('work_mem', '77MB', true), set_config('default_transaction_read_only', 'on', false);
+END $$;
+RESET ROLE;
+SELECT auth.set_hook('login', '"14 app".leaves(jsonb)');
+BEGIN;
+SELECT isnt(auth.login('keep@example.com', 'Secret123'), NULL, 'login: by a hook that SETs');
+SELECT is(concat_ws(' ', current_setting('app.user', true), current_setting('work_mem'), current_setting('default_transaction_read_only')), ' 4MB off', 'a hook leaves no settings');
+COMMIT;
 
 -- What has become of a hook.
 SELECT auth.set_hook('login', '"14 app".on_login(jsonb)');
