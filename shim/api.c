@@ -37,6 +37,9 @@ choose_body(const struct route *route, const struct http_request *request)
 
     if (route->body == ROUTE_NO_BODY)
         return route;
+    /* A function without arguments is called without a body. */
+    if (route->is_rpc && request->body_length == 0)
+        return route;
     if (encoding != NULL && strcasecmp(encoding, "identity") != 0)
         return NULL;
     if (header_is_media_type(request->content_type, "application/json"))
@@ -167,7 +170,7 @@ static void
 answer_document(const struct api *api, const struct http_request *request,
                 struct http_response *response, struct answer *answer)
 {
-    const struct db_result *result = &answer->result;
+    const struct db_result *result;
 
     if (api->config->rpc_schema == NULL) {
         response->status = 200;
@@ -175,17 +178,15 @@ answer_document(const struct api *api, const struct http_request *request,
         response->body_length = openapi_document()->length;
         return;
     }
-    rpc_describe(api->pool, api->config, DESCRIBE_ID, &answer->result);
+    result = rpc_describe(api->pool, api->config, DESCRIBE_ID);
     if (result->outcome == DB_DONE && !result->is_null) {
         openapi_with_paths(&answer->body, result->value, result->length);
         answer_body(response, answer, 200);
-        return;
+    } else {
+        response->log.error = "the database could not describe its functions";
+        answer_failure(response, answer, request, 503, NULL);
     }
-    if (result->outcome == DB_ERROR) {
-        response->log.sqlstate = result->sqlstate;
-        response->log.error = result->message;
-    }
-    answer_failure(response, answer, request, 503, NULL);
+    rpc_described();
 }
 
 /* Read the token that the route asks for; false, and answered, where it is not there. */

@@ -2,8 +2,10 @@
  *
  * rpc.c: see rpc.h.
  */
+#include <pthread.h>
 #include <string.h>
 
+#include "clock.h"
 #include "form.h"
 #include "openapi.h"
 #include "router.h"
@@ -47,10 +49,11 @@ rpc_parameters(struct parameters *parameters, const struct config *config,
     parameters_decode(&texts[0], name ? name : "", length, false);
     if (route->body == ROUTE_NO_BODY)
         query_to_json(&texts[1], request->query ? request->query : "");
+    else if (request->body_length == 0)
+        buffer_text(&texts[1], "{}");
     parameters->values[0] = config->rpc_schema;
     parameters->values[1] = texts[0].data;
-    parameters->values[2] =
-        route->body == ROUTE_NO_BODY ? texts[1].data : parameters_json_body(request);
+    parameters->values[2] = texts[1].data != NULL ? texts[1].data : parameters_json_body(request);
     parameters->values[3] = config->rpc_anonymous_role;
     parameters->count = 4;
     return !texts[0].failed && !texts[1].failed;
@@ -118,13 +121,30 @@ static const char describe_sql[] =
     " pg_catalog.string_agg(o.operation, ',' ORDER BY o.method)) AS path FROM o GROUP BY o.name) p";
 /* clang-format on */
 
-void
-rpc_describe(struct db_pool *pool, const struct config *config, int statement_id,
-             struct db_result *result)
+/* The last answer, and when it was asked for. */
+static pthread_mutex_t describing = PTHREAD_MUTEX_INITIALIZER;
+static struct db_result described;
+static long long described_at = 0;
+
+const struct db_result *
+rpc_describe(struct db_pool *pool, const struct config *config, int statement_id)
 {
     const struct db_statement statement = {statement_id, describe_sql, 3};
     const char *values[] = {config->rpc_schema, config->rpc_anonymous_role, openapi_rpc_errors()};
+    long long came_at = clock_microseconds();
 
-    db_call(pool, &(struct db_caller){0}, &statement, values, &(struct db_limits){.is_quick = true},
-            result);
+    pthread_mutex_lock(&describing);
+    if (described_at <= came_at) {
+        described_at = clock_microseconds();
+        db_result_free(&described);
+        db_call(pool, &(struct db_caller){0}, &statement, values,
+                &(struct db_limits){.is_quick = true}, &described);
+    }
+    return &described;
+}
+
+void
+rpc_described(void)
+{
+    pthread_mutex_unlock(&describing);
 }

@@ -15,9 +15,11 @@ bool rpc_parameters(struct parameters *parameters, const struct config *config,
 
 /*
  * Ask the database for the members that the functions make in the document's paths: each with a ',' before
- * it.  The statement has an id of its own.
+ * it.  The statement has an id of its own.  Whoever comes while another asks waits, and all who have waited
+ * share the next answer: a crowd costs two.  The result is the caller's until rpc_described.
  */
-void rpc_describe(struct db_pool *pool, const struct config *config, int statement_id,
-                  struct db_result *result);
+const struct db_result *rpc_describe(struct db_pool *pool, const struct config *config,
+                                     int statement_id);
+void rpc_described(void);
 
 #endif

@@ -150,6 +150,12 @@ is(get('long?n=1')->{headers}{allow}, 'POST', 'refused: a VOLATILE function: All
 is($s->request('PUT', '/rpc/add', token => $token{ann})->{headers}{allow}, 'POST, GET, HEAD', 'refused: PUT: Allow');
 is_deeply(get('add?a=1&a=2')->{json}{detail}[0]{loc}, [ 'query', 'a' ], 'refused: where the query is wrong');
 is(post('add', undef, body => '{"a":' . ' ' x 4_000_000 . '1}', type => 'application/json')->{status}, 413, 'refused: too large');
+is($s->request('POST', '/rpc/whoami', token => $token{ann})->{json}[0], $id{ann}, 'no body at all: no arguments');
+is($s->request('POST', '/rpc/add', token => $token{ann})->{status}, 404, 'no body at all: where one is required');
+{
+    my %documents = map { $_ => 1 } $s->parallel(16, sub { my $answer = $s->request('GET', '/openapi.json'); return "$answer->{status} " . length $answer->{content} });
+    is(join(',', keys %documents), '200 ' . length $s->request('GET', '/openapi.json')->{content}, 'document: a crowd gets it');
+}
 
 # Without a token, and with a bad one.
 foreach (
