@@ -9,7 +9,6 @@
 #include "utils/timestamp.h"
 
 #include "audit.h"
-#include "compat.h"
 #include "errors.h"
 #include "guc.h"
 #include "hook.h"

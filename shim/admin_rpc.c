@@ -13,10 +13,14 @@ bool
 admin_make_anonymous_role(struct db_admin *admin, const struct config *config, const char *database)
 {
     const char *role = config->rpc_anonymous_role;
-    char *found = db_admin_value(admin, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", 1,
-                                 VALUES(role));
-    bool done = found != NULL;
+    char *found;
+    bool done;
 
+    if (role[0] == '\0')
+        return true;
+    found = db_admin_value(admin, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", 1,
+                           VALUES(role));
+    done = found != NULL;
     if (done && found[0] == '\0') {
         done = db_admin_command(admin, "CREATE ROLE %I NOLOGIN", 1, VALUES(role));
         if (done)
@@ -34,6 +38,8 @@ bool
 admin_open_rpc_schema(struct db_admin *admin, const struct config *config)
 {
     const char *schema = config->rpc_schema;
+    const char *anonymous_role =
+        config->rpc_anonymous_role[0] != '\0' ? config->rpc_anonymous_role : config->shim_role;
     char *found;
     bool done;
 
@@ -43,7 +49,7 @@ admin_open_rpc_schema(struct db_admin *admin, const struct config *config)
                            "SELECT pg_catalog.has_schema_privilege($2, n.oid, 'USAGE')"
                            " AND pg_catalog.has_schema_privilege($3, n.oid, 'USAGE')"
                            " FROM pg_catalog.pg_namespace n WHERE n.nspname = $1",
-                           3, VALUES(schema, config->shim_role, config->rpc_anonymous_role));
+                           3, VALUES(schema, config->shim_role, anonymous_role));
     done = found != NULL;
     if (done && found[0] == '\0')
         printf("there is no schema %s yet: run init-db again when it is there\n", schema);
@@ -51,7 +57,7 @@ admin_open_rpc_schema(struct db_admin *admin, const struct config *config)
         done = db_admin_command(admin, "GRANT USAGE ON SCHEMA %I TO %I", 2,
                                 VALUES(schema, config->shim_role)) &&
                db_admin_command(admin, "GRANT USAGE ON SCHEMA %I TO %I", 2,
-                                VALUES(schema, config->rpc_anonymous_role));
+                                VALUES(schema, anonymous_role));
         if (done)
             printf("opened schema %s to both roles\n", schema);
     }

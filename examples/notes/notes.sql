@@ -72,7 +72,9 @@ END $$;
 
 RESET ROLE;
 
--- Not by a GRANT of REFERENCES: that would give the application's owner the rights of auth_service's, as
--- docs/privileges.md says.
+-- ---- What takes a superuser ----------------------------------------------------------------------
+
+-- The foreign key: a role that could make it itself, with REFERENCES on auth.users, could become the owner
+-- of that table (docs/privileges.md).
 ALTER TABLE notes.notes ADD FOREIGN KEY (owner) REFERENCES auth.users;
 SELECT auth.set_hook('register', 'notes.on_register(jsonb)');

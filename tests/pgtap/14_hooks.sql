@@ -91,6 +91,14 @@ CREATE FUNCTION "14 app".block() RETURNS trigger LANGUAGE plpgsql SECURITY DEFIN
 CREATE TRIGGER block AFTER INSERT ON "14 app".logins FOR EACH ROW EXECUTE FUNCTION "14 app".block();
 SELECT throws_ok($$SELECT auth.login('ann@example.com', 'Secret123')$$, 'U403A', NULL, 'login: blocked by the hook');
 DROP TRIGGER block ON "14 app".logins;
+-- One that makes whom it sees an admin: the token says so.
+CREATE FUNCTION "14 app".promote() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN UPDATE auth.users SET role = 'admin' WHERE id = (NEW.event ->> 'user_id')::bigint; RETURN NEW; END $$;
+CREATE TRIGGER promote AFTER INSERT ON "14 app".logins FOR EACH ROW EXECUTE FUNCTION "14 app".promote();
+BEGIN;
+SELECT is(auth.verify_token((auth.login('ann@example.com', 'Secret123')).access_token) ->> 'role', 'admin', 'login: the role is the one that the hook has left');
+ROLLBACK;
+DROP TRIGGER promote ON "14 app".logins;
 
 -- Deletion.
 SELECT auth.register('keep@example.com', 'Secret123') AS keep \gset
@@ -152,6 +160,10 @@ ALTER FUNCTION "14 app".on_login(jsonb) OWNER TO regress_14_owner;
 SELECT isnt(auth.login('keep@example.com', 'Secret123'), NULL, 'a hook that was given back does');
 DROP FUNCTION "14 app".on_login(jsonb);
 SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '55000', NULL, 'a hook that is gone lets nobody in');
+CREATE FUNCTION "14 app".on_login(event jsonb) RETURNS int LANGUAGE sql AS 'SELECT 1';
+ALTER FUNCTION "14 app".on_login(jsonb) OWNER TO regress_14_owner;
+SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42P13', NULL, 'nor does one that was made anew as none');
+DROP FUNCTION "14 app".on_login(jsonb);
 SELECT is(auth.login('keep@example.com', 'Wrong1234'), NULL, 'a hook that is gone: a wrong password is told as ever');
 SELECT auth.set_hook('login', NULL);
 SELECT isnt(auth.login('keep@example.com', 'Secret123'), NULL, 'until it is taken away');

@@ -78,6 +78,22 @@ is($s->sql(q(SELECT string_agg(r || has_schema_privilege(r, 'My "api"', 'USAGE')
 ($status, $out, $err) = $s->command('init-db', '--rpc-anonymous-role=mighty');
 is($status, 1, 'init-db: strangers do not get a role that reads our tables');
 
+# No anonymous role at all.
+$s->sql('CREATE ROLE only_shim LOGIN; CREATE SCHEMA only_api');
+($status, $out, $err) = $s->command('init-db', '--shim-role=only_shim', '--rpc-anonymous-role=', '--rpc-schema=only_api');
+is("$status$out$err", "0opened schema only_api to both roles\n", 'init-db: an empty name for the anonymous role: there is none') or diag $err;
+is($s->sql("SELECT count(*) FROM pg_auth_members WHERE member = 'only_shim'::regrole"), 0, 'init-db: and the front is no other role');
+
+# serve is no superuser's: no policy would bind the application's functions.
+{
+    my $superuser = $s->node->safe_psql('postgres', 'SELECT current_user');
+    $s->shim("--database-user=$superuser");
+    my $answer = $s->{http}->get("http://127.0.0.1:$s->{port}/health/ready");
+    is($answer->{status}, 503, 'serve: not as a superuser');
+    like($s->shim_log, qr/the role is a superuser; serve connects as the one that init-db made/, 'serve: and says why');
+    $s->stop_shim;
+}
+
 # The environment of the service before us, and names that need quotes.
 ($status, $out, $err) = run_with({ POSTGRES_DB => 'My "db"; x', POSTGRES_HOST => $s->node->host, POSTGRES_PORT => $s->node->port,
         ACCESS_TOKEN_EXPIRE_MINUTES => 30, REFRESH_TOKEN_EXPIRE_DAYS => 7, AUTH_SERVICE_SHIM_ROLE => 'my "shim"', AUTH_SERVICE_SHIM_PASSWORD => 'it\'s "secret"' }, 'init-db');

@@ -212,6 +212,8 @@ is($raised{PT405}{headers}{allow}, '', 'RAISE PT405: Allow');
 my $long = post('fail', { m => 'ü' x 100_000, c => 'PT400', d => 'x' x 100_000, h => '' });
 is(length $long->{json}{detail}, 8192, 'RAISE: a long message is cut at a character');
 is(length $long->{json}{details}, 16384, 'RAISE: a long DETAIL too');
+my $odd_cut = post('fail', { m => 'x' . "\x{e9}" x 10000, c => 'PT400' });
+is(length $odd_cut->{json}{detail}, 8192, 'RAISE: cut before a character that would be halved');
 is($s->request('POST', '/rpc/fail', json => { m => 'm', c => 'PT401' })->{headers}{'www-authenticate'}, 'Bearer realm="auth_service"', 'RAISE PT401: without a token');
 
 # The same rule on every route.

@@ -55,6 +55,9 @@ like(try('filled', 'REASSIGN OWNED BY regress_dba TO regress_owner'), qr/^ERROR:
 like(try('filled', 'SELECT auth._guard()'), qr/^ERROR:  39P03/, 'the function does nothing else');
 like(try('filled', 'SELECT auth._guard()', role => 'regress_app'), qr/^ERROR:  42501/, 'and is nobody\'s');
 
+# Another extension's table of that name is none of our business.
+is(try('filled', 'BEGIN; CREATE EXTENSION citext; CREATE SCHEMA other; CREATE TABLE other.users AS SELECT 1; ALTER EXTENSION citext ADD TABLE other.users; DROP EXTENSION citext; ROLLBACK'), 'done', 'another table of that name');
+
 # What the drop sees is what is there when it comes.
 is(try('filled', 'BEGIN; DELETE FROM auth.users; DROP EXTENSION auth_service; ROLLBACK'), 'done', 'accounts that were deleted before, in the transaction');
 database('empty', 0);

@@ -1,5 +1,5 @@
 # A million rows: a policy "owner = auth.uid()" costs what a literal costs, by sequential scan, by index
-# and in parallel.  An idle machine gives 3 percent; here it is 5, tried again where the machine was busy.
+# and in parallel.  An idle machine gives 3 percent; here it is 6, tried again where the machine was busy.
 # A call of uid() a row costs 8 percent and more, so this fails where the planner support does not work.
 use strict;
 use warnings;
