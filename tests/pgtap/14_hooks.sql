@@ -1,7 +1,7 @@
 -- Hooks: an application's functions inside registration, login and deletion: as their owner, in the same
 -- transaction, and able to refuse.
 \ir ../setup.sql
-SELECT plan(45);
+SELECT plan(47);
 
 CREATE ROLE regress_14_owner; CREATE ROLE regress_14_caller; CREATE ROLE regress_14_other;
 SELECT auth.allow_api('regress_14_caller');
