@@ -169,6 +169,22 @@ HideParameters(void)
         set_config_option(setting, "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
+/*
+ * Undo what the function has SET, for the session too.  But not what it said of the commit, which is still to
+ * come (see StoreCommitDurably), nor its end of the identity.
+ */
+static void
+Leave(const RpcCall *call, int settings)
+{
+    char *commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
+    bool has_ended = !call->is_anonymous && IdentityUserId() == 0;
+
+    AtEOXact_GUC(/* isCommit */ false, settings);
+    SetLocal("synchronous_commit", commit);
+    if (has_ended)
+        IdentityClear();
+}
+
 /* Convert the arguments and call; the answer's JSON, NULL for nothing. */
 static char *
 Perform(const RpcCall *call)
@@ -257,7 +273,6 @@ auth_service_rpc(PG_FUNCTION_ARGS)
     bool was_read_only = XactReadOnly;
     int settings;
     char *answer;
-    char *commit;
 
     if (call.schema == NULL || name == NULL || PG_ARGISNULL(2))
         ErrorRaise(AUTH_ERROR_FUNCTION_NOT_FOUND);
@@ -272,10 +287,7 @@ auth_service_rpc(PG_FUNCTION_ARGS)
     settings = NewGUCNestLevel();
     HideParameters();
     answer = call.by_get && !was_read_only ? PerformReading(&call) : Perform(&call);
-    commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
-    AtEOXact_GUC(/* isCommit */ false, settings);
-    /* But for what was said of the commit, which is still to come: see StoreCommitDurably. */
-    SetLocal("synchronous_commit", commit);
+    Leave(&call, settings);
     if (answer == NULL)
         PG_RETURN_NULL();
     PG_RETURN_TEXT_P(cstring_to_text(answer));
