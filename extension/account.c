@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "email.h"
 #include "errors.h"
+#include "hook.h"
 #include "identity.h"
 #include "password.h"
 #include "store.h"
@@ -52,6 +53,7 @@ CheckEmail(text *email, FieldProblems *problems)
  * SQL function: register(email text, password text, first_name text, last_name text) returns bigint
  *
  * The new account's id.  U400A where a living account has the e-mail; a deleted one does not count.
+ * What the hook of register raises.
  */
 Datum
 auth_service_register(PG_FUNCTION_ARGS)
@@ -82,6 +84,7 @@ auth_service_register(PG_FUNCTION_ARGS)
     if (id == 0)
         ErrorRaise(AUTH_ERROR_EMAIL_TAKEN);
     AuditRecord(&(AuditEvent){.action = "register", .user_id = id, .is_own = true});
+    HookRun(AUTH_HOOK_REGISTER, id);
     PG_RETURN_INT64(id);
 }
 
@@ -132,7 +135,7 @@ auth_service_update_profile(PG_FUNCTION_ARGS)
  * SQL function: delete_me() returns void
  *
  * The account is deleted softly: its row stays, its sessions end, its e-mail is free for a new
- * account.  U403C for an admin.
+ * account.  U403C for an admin.  What the hook of delete raises.
  */
 Datum
 auth_service_delete_me(PG_FUNCTION_ARGS)
@@ -151,9 +154,11 @@ auth_service_delete_me(PG_FUNCTION_ARGS)
         ErrorRaise(AUTH_ERROR_BLOCKED);
     if (account.role == USER_ROLE_ADMIN)
         ErrorRaise(AUTH_ERROR_ADMIN_DELETE);
-    StoreAccountDelete(user_id, GetCurrentTimestamp());
+    HookRun(AUTH_HOOK_DELETE, user_id);
+    if (!StoreAccountDelete(user_id, GetCurrentTimestamp()))
+        ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
     StoreSessionsDelete(user_id);
-    AuditRecord(&(AuditEvent){.action = "delete_me", .user_id = user_id});
+    AuditRecord(&(AuditEvent){.action = "delete_me", .user_id = user_id, .is_own = true});
     IdentityClear();
     PG_RETURN_VOID();
 }

@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "common/jsonapi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonfuncs.h"
@@ -129,8 +130,13 @@ auth_service_arguments(PG_FUNCTION_ARGS)
                       &nulls, &count);
     members = ArgumentMembers(body);
     for (i = 0; i < count; i++) {
-        Field field = FieldRead(nulls[i] ? "" : TextDatumGetCString(specifications[i]));
-        char *value = ReadValue(members, &field, &problems);
+        Field field;
+        char *value;
+
+        /* Who gives many fields and many members must not hold the backend past a time-out. */
+        CHECK_FOR_INTERRUPTS();
+        field = FieldRead(nulls[i] ? "" : TextDatumGetCString(specifications[i]));
+        value = ReadValue(members, &field, &problems);
 
         nulls[i] = value == NULL;
         if (value != NULL)

@@ -35,4 +35,13 @@
 #define CompatMayUse(schema, role) (pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK)
 #endif
 
+/* The planner for a part of a query: 17 takes the set operation that it is of as well. */
+#if PG_VERSION_NUM >= 170000
+#define CompatSubqueryPlanner(glob, parse, parent_root)                                            \
+    subquery_planner(glob, parse, parent_root, false, 0.0, NULL)
+#else
+#define CompatSubqueryPlanner(glob, parse, parent_root)                                            \
+    subquery_planner(glob, parse, parent_root, false, 0.0)
+#endif
+
 #endif

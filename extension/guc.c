@@ -27,6 +27,15 @@ int auth_service_refresh_token_idle_ttl = AUTH_REFRESH_TOKEN_IDLE_TTL_DEFAULT;
  */
 bool auth_service_refresh_token_rotation = true;
 
+/*
+ * For so many seconds after a refresh the token that it took is forgiven: its answer may be lost, two
+ * tabs may have it.  Whoever has stolen the token can use it for as long without being noticed.
+ */
+int auth_service_refresh_token_grace = AUTH_REFRESH_TOKEN_GRACE_DEFAULT;
+
+/* A login ends the account's sessions that were used longest ago, beyond so many; 0: none. */
+int auth_service_max_sessions = AUTH_SESSIONS_MAX_DEFAULT;
+
 /* bcrypt's cost: the logarithm of its rounds.  A hash of another cost is renewed at login. */
 int auth_service_bcrypt_cost = AUTH_BCRYPT_COST_DEFAULT;
 
@@ -42,6 +51,9 @@ char *auth_service_issuer = NULL;
 
 /* "aud" of our access tokens (RFC 7519, 4.1.3); empty: none is written, and none accepted. */
 char *auth_service_audience = NULL;
+
+/* Whether dropping the extension may take the accounts along: see guard.c. */
+bool auth_service_allow_drop = false;
 
 /* name, variable, default, limits, unit flag, description */
 static void
@@ -95,6 +107,13 @@ GucInit(void)
               "Sets how long a session lasts without being refreshed.");
     DefineBool("auth_service.refresh_token_rotation", &auth_service_refresh_token_rotation, true,
                "Gives a new refresh token at each refresh and ends the session on reuse.");
+    DefineInt("auth_service.refresh_token_grace", &auth_service_refresh_token_grace,
+              AUTH_REFRESH_TOKEN_GRACE_DEFAULT, AUTH_REFRESH_TOKEN_GRACE_MIN,
+              AUTH_REFRESH_TOKEN_GRACE_MAX, GUC_UNIT_S,
+              "Sets how long a used refresh token gives its successor again.");
+    DefineInt("auth_service.max_sessions", &auth_service_max_sessions, AUTH_SESSIONS_MAX_DEFAULT,
+              AUTH_SESSIONS_MAX_MIN, AUTH_SESSIONS_MAX_MAX, 0,
+              "Sets how many sessions an account has at most; 0 for any number.");
     DefineInt("auth_service.bcrypt_cost", &auth_service_bcrypt_cost, AUTH_BCRYPT_COST_DEFAULT,
               AUTH_BCRYPT_COST_MIN, AUTH_BCRYPT_COST_MAX, 0,
               "Sets the cost of new password hashes (2^cost rounds).");
@@ -114,4 +133,6 @@ GucInit(void)
                  "Sets the issuer that access tokens name and must name.");
     DefineString("auth_service.audience", &auth_service_audience, "",
                  "Sets the audience that access tokens name and must name; empty for none.");
+    DefineBool("auth_service.allow_drop", &auth_service_allow_drop, false,
+               "Lets the extension be dropped while it holds accounts.");
 }

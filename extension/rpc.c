@@ -13,9 +13,11 @@
 #include "access/xact.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -169,22 +171,6 @@ HideParameters(void)
         set_config_option(setting, "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/*
- * Undo what the function has SET, for the session too.  But not what it said of the commit, which is still to
- * come (see StoreCommitDurably), nor its end of the identity.
- */
-static void
-Leave(const RpcCall *call, int settings)
-{
-    char *commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
-    bool has_ended = !call->is_anonymous && IdentityUserId() == 0;
-
-    AtEOXact_GUC(/* isCommit */ false, settings);
-    SetLocal("synchronous_commit", commit);
-    if (has_ended)
-        IdentityClear();
-}
-
 /* Convert the arguments and call; the answer's JSON, NULL for nothing. */
 static char *
 Perform(const RpcCall *call)
@@ -246,6 +232,34 @@ PerformReading(const RpcCall *call)
     return answer;
 }
 
+/*
+ * Run the deferred triggers now, as SET CONSTRAINTS ALL IMMEDIATE does: at the commit no statement_timeout
+ * would hold for them, and what they SET would be the next caller's.
+ */
+static void
+RunDeferred(void)
+{
+    ConstraintsSetStmt *all = makeNode(ConstraintsSetStmt);
+
+    AfterTriggerSetState(all);
+}
+
+/*
+ * End what was SET since.  But for what was said of the commit, which is still to come (see
+ * StoreCommitDurably); and an identity that has ended, by a logout, stays so.
+ */
+static void
+EndSettings(int level)
+{
+    char *commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
+    bool had_identity = IdentityUserId() != 0;
+
+    AtEOXact_GUC(/* isCommit */ false, level);
+    SetLocal("synchronous_commit", commit);
+    if (!had_identity && IdentityUserId() != 0)
+        IdentityClear();
+}
+
 static char *
 TextOrNull(FunctionCallInfo fcinfo, int number)
 {
@@ -287,7 +301,10 @@ auth_service_rpc(PG_FUNCTION_ARGS)
     settings = NewGUCNestLevel();
     HideParameters();
     answer = call.by_get && !was_read_only ? PerformReading(&call) : Perform(&call);
-    Leave(&call, settings);
+    EndSettings(settings);
+    settings = NewGUCNestLevel();
+    RunDeferred();
+    EndSettings(settings);
     if (answer == NULL)
         PG_RETURN_NULL();
     PG_RETURN_TEXT_P(cstring_to_text(answer));

@@ -57,5 +57,6 @@ extern Datum Column(int number, bool *is_null);
 extern Datum ColumnNotNull(int number);
 extern UserRole ColumnRole(int number); /* of a boolean: whether it is an admin */
 extern char *ColumnText(const StoreCall *call, int number);
+extern void ColumnOlder(int number, SessionRow *session); /* store_session.c */
 
 #endif

@@ -12,6 +12,10 @@
 #define RETRY_AFTER_SECONDS 1
 #define RETRY_AFTER_DIGITS  6
 
+/* RFC 6750, 3: with one parameter at least. */
+#define CHALLENGE           "Bearer realm=\"auth_service\""
+#define CHALLENGE_BAD_TOKEN CHALLENGE ", error=\"invalid_token\""
+
 /* So much of an application's message, detail or hint reaches the client. */
 #define WORDS_BYTES_MAX 16384
 
@@ -69,7 +73,7 @@ void
 answer_unauthorized(struct http_response *response, struct answer *answer, bool token_sent)
 {
     /* RFC 6750, 3.1: no error code where no token was sent. */
-    response->www_authenticate = token_sent ? "Bearer error=\"invalid_token\"" : "Bearer";
+    response->www_authenticate = token_sent ? CHALLENGE_BAD_TOKEN : CHALLENGE;
     if (token_sent)
         answer_error(response, answer, 401, status_message("U401B"), "U401B");
     else
@@ -125,7 +129,7 @@ set_headers(struct http_response *response, const struct answer *answer, int sta
     bool is_bad_token = answer->token_sent && voice == VOICE_OURS;
 
     if (status == 401)
-        response->www_authenticate = is_bad_token ? "Bearer error=\"invalid_token\"" : "Bearer";
+        response->www_authenticate = is_bad_token ? CHALLENGE_BAD_TOKEN : CHALLENGE;
     if (status == 405)
         response->allow = voice == VOICE_OURS ? "POST" : "";
     if (status == 429)
@@ -195,8 +199,11 @@ answer_value(struct http_response *response, struct answer *answer,
 {
     int status;
 
-    if (!answer->result.is_null) {
+    if (!answer->result.is_null && route->has_no_body)
+        response->status = 204;
+    else if (!answer->result.is_null) {
         response->status = 200;
+        response->reuse = answer->result.note;
         response->body = answer->result.value;
         response->body_length = answer->result.length;
     } else if (route->is_rpc)
@@ -207,7 +214,7 @@ answer_value(struct http_response *response, struct answer *answer,
     } else {
         status = status_of_sqlstate(route->null);
         if (status == 401)
-            response->www_authenticate = "Bearer";
+            response->www_authenticate = CHALLENGE;
         answer_error(response, answer, status, status_message(route->null), route->null);
     }
 }

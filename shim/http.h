@@ -48,6 +48,7 @@ struct http_response {
     const char *headers;      /* more lines, Cache-Control among them; NULL: nothing is stored */
     const char *allow;        /* value of Allow, or NULL */
     const char *www_authenticate; /* value of WWW-Authenticate, or NULL */
+    const char *reuse;            /* value of X-Refresh-Token-Reuse, or NULL */
     int retry_after;              /* seconds, or 0 */
     bool close;                   /* the connection cannot be used further */
     struct http_log log;

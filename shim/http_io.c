@@ -111,6 +111,8 @@ http_write_response(const struct config *config, struct mg_connection *connectio
         buffer_format(&out, "Allow: %s\r\n", response->allow);
     if (response->www_authenticate != NULL)
         buffer_format(&out, "WWW-Authenticate: %s\r\n", response->www_authenticate);
+    if (response->reuse != NULL)
+        buffer_format(&out, "X-Refresh-Token-Reuse: %s\r\n", response->reuse);
     if (response->retry_after > 0)
         buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
     buffer_text(&out, "\r\n");

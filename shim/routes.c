@@ -18,6 +18,10 @@
 
 #define LOGIN TOKENS(ARGUMENTS(1, 2) " a, auth.login(a[1], a[2])")
 
+#define INTROSPECT "SELECT auth.introspect(a[1])::pg_catalog.json FROM " ARGUMENTS(1, 2) " a"
+#define REVOKE                                                                                     \
+    MESSAGE("Token revoked") " FROM " ARGUMENTS(1, 2) " a, LATERAL auth.revoke_token(a[1])"
+
 /* An admin's deed on the user in the path; no row where there is no such user. */
 #define USER_ID "p[1]::pg_catalog.int8"
 #define DEED(function, done)                                                                       \
@@ -33,6 +37,9 @@
 #define FIELD_NAME(name) {name, IN_BODY, "1 to 255 characters", "\"maxLength\":255"}
 #define FIELD_PASSWORD(name)                                                                       \
     {name, IN_BODY, "At most 72 bytes in UTF-8; what it must contain is a setting", PASSWORD}
+#define FIELD_TOKEN {"token!", IN_BODY, "An access token or a refresh token", NULL}
+#define FIELD_TOKEN_HINT                                                                           \
+    {"token_type_hint", IN_BODY, "access_token or refresh_token; not needed", NULL}
 #define FIELD_AMOUNT                                                                               \
     {"amount:integer!", IN_BODY, "What to add to the balance, in minor units; negative: to take",  \
      NULL}
@@ -107,10 +114,14 @@ const struct route routes[] = {
     {.method = "POST",
      .path = "/auth/refresh",
      .summary = "A new token pair for a refresh token",
-     .description = "The refresh token answered takes the place of the one given.",
+     .description =
+         "The refresh token answered takes the place of the one given. Where that was used "
+         "before, and is forgiven since the answer may have been lost, the header "
+         "X-Refresh-Token-Reuse says grace-period.",
      .body = ROUTE_JSON,
      .fields = {{"refresh_token!", IN_BODY, "The refresh token", NULL}},
-     .sql = TOKENS(ARGUMENTS(1, 2) " a, auth.refresh(a[1])"),
+     .sql = "SELECT pg_catalog.to_json(t), auth._refresh_cause() FROM " ARGUMENTS(
+         1, 2) " a, auth.refresh(a[1]) t WHERE t.access_token IS NOT NULL",
      .null = "U401D",
      .answer = "TokenPair"},
 
@@ -127,6 +138,63 @@ const struct route routes[] = {
      .access = ROUTE_BEARER,
      .sql = MESSAGE("Logged out") " FROM auth.logout_all()",
      .answer = "Message"},
+
+    {.method = "GET",
+     .path = "/auth/sessions",
+     .summary = "The user's sessions, the last used first",
+     .access = ROUTE_BEARER,
+     .sql = statement_sessions,
+     .answer = "[Session]"},
+
+    {.method = "DELETE",
+     .path = "/auth/sessions",
+     .summary = "End all of the user's sessions but this one",
+     .access = ROUTE_BEARER,
+     .sql = "SELECT auth.revoke_other_sessions()",
+     .has_no_body = true},
+
+    {.method = "DELETE",
+     .path = "/auth/sessions/{session_id}",
+     .summary = "End a session of the user's",
+     .access = ROUTE_BEARER,
+     .fields = {{"session_id:uuid!", IN_PATH, "The session's id", "\"format\":\"uuid\""}},
+     .sql = "SELECT '' FROM " ARGUMENTS(1, 2) " p WHERE auth.revoke_session(p[1]::pg_catalog.uuid)",
+     .null = "U404D",
+     .has_no_body = true},
+
+    {.method = "POST",
+     .path = "/auth/introspect",
+     .summary = "What a token is good for (RFC 7662)",
+     .description =
+         "A user asks about his own tokens, an admin about any. What is no token, or another's, "
+         "is not active.",
+     .access = ROUTE_BEARER,
+     .body = ROUTE_FORM,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = INTROSPECT,
+     .answer = "Introspection"},
+
+    {.method = "POST",
+     .path = "/auth/introspect",
+     .access = ROUTE_BEARER,
+     .body = ROUTE_JSON,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = INTROSPECT},
+
+    {.method = "POST",
+     .path = "/auth/revoke",
+     .summary = "End the session of a token (RFC 7009)",
+     .description = "Whoever has the token may. What is no token is answered alike.",
+     .body = ROUTE_FORM,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = REVOKE,
+     .answer = "Message"},
+
+    {.method = "POST",
+     .path = "/auth/revoke",
+     .body = ROUTE_JSON,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = REVOKE},
 
     {.method = "POST",
      .path = "/auth/change-password",

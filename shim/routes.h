@@ -35,14 +35,16 @@ struct route {
     enum route_access access;
     enum route_body body;
     struct field fields[ROUTE_FIELDS_MAX];
-    bool hashes;                          /* computes a password's hash */
-    bool is_health;                       /* any failure is a 503 */
-    bool is_rpc;                          /* calls a function of the application's: rpc.h */
-    const char *constant;                 /* the whole answer, where no database is needed */
-    bool is_document;                     /* the same, where it was put together: openapi.h */
-    const char *sql;                      /* one row, one column: the answer's JSON */
+    bool hashes;          /* computes a password's hash */
+    bool is_health;       /* any failure is a 503 */
+    bool is_rpc;          /* calls a function of the application's: rpc.h */
+    const char *constant; /* the whole answer, where no database is needed */
+    bool is_document;     /* the same, where it was put together: openapi.h */
+    /* One row, one column: the answer's JSON; a second one: X-Refresh-Token-Reuse. */
+    const char *sql;
     const char *null;                     /* the code answered where there is no row, or NULL */
     const char *answer;                   /* the schema of a 200's body */
+    bool has_no_body;                     /* the answer is a 204, whatever the value */
     const char *errors[ROUTE_ERRORS_MAX]; /* codes that others of its kind do not answer with */
 };
 

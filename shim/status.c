@@ -16,10 +16,15 @@ static const struct {
 } statuses[] = {
     {"22", 400},    /* data exception: bad UTF-8, \u0000, a number out of range */
     {"54", 400},    /* program limit exceeded: JSON nested too deeply */
+    {"23502", 400}, /* NULL where none is taken */
+    {"23503", 409}, /* a foreign key: what it refers to is not there, or is still referred to */
     {"23505", 409}, /* unique violation */
+    {"23514", 400}, /* a CHECK */
+    {"23P01", 409}, /* an exclusion constraint */
     {"42501", 403}, /* insufficient privilege */
     {"40001", 503}, /* serialization failure */
     {"40P01", 503}, /* deadlock */
+    {"55000", 503}, /* the extension has another version than its library: an update is under way */
     {"55P03", 503}, /* lock timeout */
     {"25006", 503}, /* read-only transaction: a standby */
     {"57014", 504}, /* cancelled: statement_timeout */
@@ -123,6 +128,7 @@ static const struct {
     {"U404A", "Not found"},
     {"U404B", "User not found"},
     {"U404C", "Function not found"},
+    {"U404D", "Session not found"},
     {"U409A", "Idempotency key was used with another amount"},
 };
 

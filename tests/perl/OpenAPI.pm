@@ -122,7 +122,11 @@ sub raw_problems
 sub body_problems
 {
     my ($self, $response, $answer, $is_head) = @_;
-    return length $answer->{content} || defined $answer->{headers}{'content-type'} ? 'a body where there is none' : () if !$response->{content};
+    if (!$response->{content}) # a 204: RFC 9110, 8.6
+    {
+        my $headers = $answer->{headers};
+        return length $answer->{content} || grep({ defined $headers->{$_} } 'content-type', 'content-length', 'transfer-encoding') ? 'a body where there is none' : ();
+    }
     my ($type, $charset) = split /; /, $answer->{headers}{'content-type'} // '', 2;
     my $content = $response->{content}{ $type // '' } or return "Content-Type is not documented";
     return "charset" if ($charset // '') ne 'charset=utf-8';

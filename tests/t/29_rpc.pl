@@ -20,7 +20,7 @@ unlike($s->request('GET', '/openapi.json')->{content}, qr{/rpc/}, 'off: not in t
 
 $s->sql(<<'SQL');
 CREATE SCHEMA api;
-CREATE TABLE api.notes (id bigint GENERATED ALWAYS AS IDENTITY, owner bigint NOT NULL DEFAULT auth.uid(), note text NOT NULL);
+CREATE TABLE api.notes (id bigint GENERATED ALWAYS AS IDENTITY, owner bigint NOT NULL DEFAULT auth.uid(), note text NOT NULL CHECK (note <> ''));
 ALTER TABLE api.notes ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON api.notes USING (owner = auth.uid()) WITH CHECK (owner = auth.uid());
 GRANT SELECT, INSERT ON api.notes TO auth_service_shim;
@@ -59,6 +59,11 @@ CREATE TABLE api.later (x int); GRANT INSERT ON api.later TO auth_service_shim, 
 CREATE FUNCTION api.later_trigger() RETURNS trigger LANGUAGE plpgsql AS
     $$BEGIN RAISE EXCEPTION USING ERRCODE = 'PT409', MESSAGE = concat_ws(' ', auth.uid(), current_user, current_setting('search_path')); END$$;
 CREATE CONSTRAINT TRIGGER later AFTER INSERT ON api.later DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION api.later_trigger();
+CREATE TABLE api.sets_later (x float8); GRANT INSERT ON api.sets_later TO auth_service_shim;
+CREATE FUNCTION api.sets_later_trigger() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN SET search_path = pg_temp; SET statement_timeout = '1h'; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; PERFORM pg_sleep(NEW.x); RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER later AFTER INSERT ON api.sets_later DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION api.sets_later_trigger();
+CREATE FUNCTION api.sets_later(x float8) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO sets_later VALUES (x); RETURN 1; END';
 CREATE FUNCTION api.later() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO later VALUES (1); RETURN 1; END';
 GRANT EXECUTE ON FUNCTION api.later() TO auth_service_anonymous;
 SQL
@@ -87,7 +92,7 @@ sub logged
 
 # The document.
 my %operations = map { my $path = $_; map { ("$_ $path" => $document->{paths}{$path}{$_}) } keys %{ $document->{paths}{$path} } } grep { m{^/rpc/} } keys %{ $document->{paths} };
-is_deeply([ sort keys %operations ], [ sort map({ "post /rpc/$_" } qw(add add_note again becomes echo fail later leaves lies long notes nothing null open open_leaves server_fails whoami), 'a%2Fb.c%7Bd%7D%27e%22%20%C3%BC'),
+is_deeply([ sort keys %operations ], [ sort map({ "post /rpc/$_" } qw(add add_note again becomes echo fail later leaves lies long notes nothing null open open_leaves server_fails sets_later whoami), 'a%2Fb.c%7Bd%7D%27e%22%20%C3%BC'),
     map({ "get /rpc/$_" } qw(add echo lies notes null open whoami), 'a%2Fb.c%7Bd%7D%27e%22%20%C3%BC') ], 'document: what can be called, GET where it can be') or diag join "\n", sort keys %operations;
 is($operations{'get /rpc/notes'}{summary}, 'The caller\'s "notes"', 'document: the comment is the summary');
 is_deeply([ map { [ @$_{qw(name required)} ] } @{ $operations{'get /rpc/add'}{parameters} } ], [ [ 'a', JSON::PP::true() ], [ 'b', JSON::PP::false() ] ], 'document: a query\'s parameters');
@@ -130,6 +135,7 @@ foreach (
     [ 'a trigger', 404, post('later_trigger') ], [ 'another schema\'s', 404, post('version') ], [ 'upper case', 404, post('ADD', { a => 1 }) ], [ 'by GET', 404, get('unknown') ], [ 'by GET, wrong argument', 404, get('add?a=1&x=1') ],
     [ 'with a schema', 404, post('auth.uid') ], [ 'with a quote', 404, post('add%22') ], [ 'with a statement', 404, post('x();drop%20schema%20api') ], [ 'with a NUL', 404, post('add%00') ], [ 'long', 404, post('a' x 64) ], [ 'very long', 404, post('a' x 3000) ],
     [ 'two segments', 404, post('add/x') ], [ 'no segment', 404, post('') ], [ 'no UTF-8', 400, post('%FF') ], [ 'no UTF-8 in a query', 400, get('echo?t=%FF') ], [ 'not a number', 400, post('add', { a => [] , b => 1 }) ],
+    [ 'a NULL that the table refuses', 400, post('add_note', { note => undef }) ], [ 'a value that a CHECK refuses', 400, post('add_note', { note => '' }) ],
     [ 'not a number by GET', 400, get('add?a=x&b=1') ], [ 'a bad query', 422, get('add?a=1&a=2') ], [ 'an array', 422, post('add', []) ], [ 'no JSON', 422, post('add', undef, body => '{', type => 'application/json') ],
     [ 'a NUL in it', 422, post('add', undef, body => "{}\0", type => 'application/json') ], [ 'twice', 422, post('add', undef, body => '{"a":1,"a":2}', type => 'application/json') ], [ 'deep', 400, post('add', undef, body => '[' x 1_000_000, type => 'application/json') ],
     [ 'deep in an argument', 400, post('echo', undef, body => '{"t":' . '[' x 200_000 . ']' x 200_000 . '}', type => 'application/json') ],
@@ -147,7 +153,7 @@ is(post('add', undef, body => '{"a":' . ' ' x 4_000_000 . '1}', type => 'applica
 
 # Without a token, and with a bad one.
 foreach (
-    [ 'granted', { }, 'open', '200', undef ], [ 'not granted', {}, 'add', '404', undef ], [ 'not granted to strangers', { a => 1 }, 'add', '401', 'Bearer' ], [ 'unknown', {}, 'unknown', '404', undef ], [ 'granted to nobody', {}, 'hidden', '404', undef ])
+    [ 'granted', { }, 'open', '200', undef ], [ 'not granted', {}, 'add', '404', undef ], [ 'not granted to strangers', { a => 1 }, 'add', '401', 'Bearer realm="auth_service"' ], [ 'unknown', {}, 'unknown', '404', undef ], [ 'granted to nobody', {}, 'hidden', '404', undef ])
 {
     my ($what, $json, $function, $wanted, $authenticate) = @$_;
     my $answer = $s->request('POST', "/rpc/$function", json => $json);
@@ -192,7 +198,7 @@ foreach ([ '1/0', 400, '22012' ], [ '\'x\'::int', 400, '22P02' ], [ 'nowhere()',
 }
 is(told(post('again')), '400 {"detail":"Bad Request","code":"22012"}', 'PostgreSQL\'s own error, raised again');
 my %raised = map { $_ => post('fail', { m => 'm', c => $_, d => 'x' eq $_ ? '' : '17', h => '' }) } qw(PT401 U401Z PT503 PT429 U429Z PT405);
-is($raised{$_}{headers}{'www-authenticate'}, 'Bearer', "RAISE $_: WWW-Authenticate") foreach qw(PT401 U401Z);
+is($raised{$_}{headers}{'www-authenticate'}, 'Bearer realm="auth_service"', "RAISE $_: WWW-Authenticate") foreach qw(PT401 U401Z);
 is($raised{PT503}{headers}{'retry-after'}, 1, 'RAISE PT503: Retry-After');
 is($raised{$_}{headers}{'retry-after'}, 17, "RAISE $_: Retry-After from DETAIL") foreach qw(PT429 U429Z);
 is(post('fail', { m => 'm', c => 'PT429', d => $_, h => '' })->{headers}{'retry-after'}, undef, "RAISE PT429: no Retry-After from '$_'") foreach '', '-1', '1x', "1\r\nX: y", '9' x 30;
@@ -200,7 +206,7 @@ is($raised{PT405}{headers}{allow}, '', 'RAISE PT405: Allow');
 my $long = post('fail', { m => 'ü' x 100_000, c => 'PT400', d => 'x' x 100_000, h => '' });
 is(length $long->{json}{detail}, 8192, 'RAISE: a long message is cut at a character');
 is(length $long->{json}{details}, 16384, 'RAISE: a long DETAIL too');
-is($s->request('POST', '/rpc/fail', json => { m => 'm', c => 'PT401' })->{headers}{'www-authenticate'}, 'Bearer', 'RAISE PT401: without a token');
+is($s->request('POST', '/rpc/fail', json => { m => 'm', c => 'PT401' })->{headers}{'www-authenticate'}, 'Bearer realm="auth_service"', 'RAISE PT401: without a token');
 
 # The same rule on every route.
 $s->sql("CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$BEGIN RAISE 'not you' USING DETAIL = 'd', HINT = 'h'; END\$\$;
@@ -221,7 +227,7 @@ sub backend { return $s->sql("SELECT string_agg(pid::text, ',') FROM pg_stat_act
 foreach (
     [ 'a call', sub { post('add', { a => 1 }) } ], [ 'an anonymous call', sub { $s->request('POST', '/rpc/open', json => {}) } ], [ 'a GET', sub { get('whoami') } ], [ 'an error', sub { post('fail', { m => 'm', c => 'PT400' }) } ],
     [ 'an anonymous error', sub { $s->request('POST', '/rpc/fail', json => { m => 'm', c => 'PT400' }) } ], [ 'SET ROLE', sub { post('leaves') } ], [ 'SET by a stranger', sub { $s->request('POST', '/rpc/open_leaves', json => {}) } ],
-    [ 'a token of another', sub { post('becomes', { token => $token{bob} }) } ], [ 'no function', sub { post('unknown') } ], [ 'a refused stranger', sub { $s->request('POST', '/rpc/add', json => { a => 1 }) } ])
+    [ 'a token of another', sub { post('becomes', { token => $token{bob} }) } ], [ 'SET by a deferred trigger', sub { post('sets_later', { x => 0 }) } ], [ 'no function', sub { post('unknown') } ], [ 'a refused stranger', sub { $s->request('POST', '/rpc/add', json => { a => 1 }) } ])
 {
     my ($what, $call) = @$_;
     my $status = $call->()->{status};
@@ -232,6 +238,8 @@ foreach (
 }
 is(backend(), $backend, 'all of it on one and the same connection');
 is(told(post('later')), qq(409 {"detail":"$id{ann} auth_service_shim api, public, pg_temp","code":"PT409"}), 'a deferred trigger: the caller, the role and the path');
+is(post('sets_later', { x => 30 })->{status}, 504, 'a deferred trigger that takes too long');
+is($s->sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth_service_shim' AND state = 'active'"), 0, 'and goes on for nobody');
 is(told($s->request('POST', '/rpc/later', json => {})), '409 {"detail":"auth_service_anonymous api, public, pg_temp","code":"PT409"}', 'a deferred trigger of a stranger\'s');
 
 # Two users and strangers at once through that connection never see each other's rows.

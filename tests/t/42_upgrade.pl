@@ -29,6 +29,8 @@ SELECT line FROM (
     UNION ALL SELECT 'function ' || concat_ws(' ', pg_get_functiondef(oid), proacl, proowner::regrole, obj_description(oid, 'pg_proc')) FROM pg_proc WHERE pronamespace = 'auth'::regnamespace
     UNION ALL SELECT 'type ' || concat_ws(' ', oid::regtype, typtype, typacl, obj_description(oid, 'pg_type')) FROM pg_type WHERE typnamespace = 'auth'::regnamespace
     UNION ALL SELECT 'label ' || concat_ws(' ', enumtypid::regtype, enumsortorder, enumlabel) FROM pg_enum WHERE enumtypid::regtype::text LIKE 'auth.%'
+    UNION ALL SELECT 'event trigger ' || concat_ws(' ', evtname, evtevent, evtfoid::regproc, evtenabled, evttags, evtowner::regrole, obj_description(oid, 'pg_event_trigger')) FROM pg_event_trigger
+    UNION ALL SELECT 'identity ' || oid::regclass || ' ' || relreplident::text FROM pg_class WHERE relnamespace = 'auth'::regnamespace AND relkind = 'r'
     UNION ALL SELECT 'schema ' || concat_ws(' ', nspname, nspacl) FROM pg_namespace WHERE nspname = 'auth'
     UNION ALL SELECT 'config ' || t.o::regclass || ' ' || c FROM pg_extension, unnest(extconfig, extcondition) t (o, c) WHERE extname = 'auth_service'
     UNION ALL SELECT 'extension ' || concat_ws(' ', extversion, extrelocatable, extnamespace::regnamespace) FROM pg_extension WHERE extname = 'auth_service'
