@@ -243,14 +243,20 @@ RunDeferred(void)
     AfterTriggerSetState(all);
 }
 
-/* End what was SET since, but for what was said of the commit, which is still to come: see StoreCommitDurably. */
+/*
+ * End what was SET since.  But for what was said of the commit, which is still to come (see
+ * StoreCommitDurably); and an identity that has ended, by a logout, stays so.
+ */
 static void
 EndSettings(int level)
 {
     char *commit = pstrdup(GetConfigOption("synchronous_commit", false, false));
+    bool had_identity = IdentityUserId() != 0;
 
     AtEOXact_GUC(/* isCommit */ false, level);
     SetLocal("synchronous_commit", commit);
+    if (!had_identity && IdentityUserId() != 0)
+        IdentityClear();
 }
 
 static char *

@@ -1,6 +1,6 @@
 -- _rpc: who may call which of the application's functions, with what, and what comes back.
 \ir ../setup.sql
-SELECT plan(19 + 13 + 30 + 24 + 27 + 10 + 9 + 18 + 6);
+SELECT plan(19 + 14 + 30 + 24 + 27 + 10 + 9 + 18 + 6);
 
 CREATE ROLE regress_13_front; CREATE ROLE regress_13_anonymous; CREATE ROLE regress_13_other;
 GRANT regress_13_anonymous, regress_13_other TO regress_13_front;
@@ -75,6 +75,7 @@ CREATE FUNCTION api.again() RETURNS text LANGUAGE sql AS $$SELECT auth._rpc('api
 CREATE FUNCTION api.changes() RETURNS text LANGUAGE plpgsql AS
     $$BEGIN SET ROLE regress_13_other; SET search_path = pg_catalog; SET statement_timeout = '7s'; SET LOCAL work_mem = '99MB'; RETURN current_user; END$$;
 CREATE FUNCTION api.commits() RETURNS void LANGUAGE sql AS $$SELECT set_config('synchronous_commit', 'local', true)$$;
+CREATE FUNCTION api.log_out() RETURNS void LANGUAGE sql AS 'SELECT auth.logout()';
 CREATE FUNCTION api.resets() RETURNS text LANGUAGE plpgsql AS 'BEGIN RESET ROLE; RESET search_path; RETURN ''x''; END';
 GRANT EXECUTE ON FUNCTION api.whoami(), api.resets(), api.secrets(), api.add TO regress_13_anonymous;
 SELECT is(pg_temp.call('user', 'rows'), E'[{"id":1,"owner":1,"r":"hers"}]', 'row level security: her own');
@@ -94,6 +95,10 @@ COMMIT;
 BEGIN; SET LOCAL synchronous_commit = off; SELECT auth.authenticate(access_token) FROM token; SET LOCAL ROLE regress_13_front;
 SELECT auth._rpc('api', 'commits', '{}');
 SELECT is(current_setting('synchronous_commit'), 'local', 'but for how to commit, which comes after it');
+COMMIT;
+BEGIN; SELECT access_token AS second FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT auth.authenticate(:'second'); SET LOCAL ROLE regress_13_front; SELECT auth._rpc('api', 'log_out', '{}');
+SELECT is(auth.uid(), NULL, 'and for a logout');
 COMMIT;
 SELECT is(current_setting('role') || ' ' || current_setting('search_path') || ' ' || current_setting('statement_timeout'),
           'none "$user", public 0', 'and nothing is left of the call');
