@@ -215,6 +215,9 @@ CREATE FUNCTION api.turns() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN SET tr
 SELECT is(pg_temp.call('user', 'writes', by_get => true), 'U405A Method Not Allowed', 'by GET: not a VOLATILE one');
 SELECT is(pg_temp.call('user', 'writes'), '1', 'by POST: any');
 SELECT is(left(pg_temp.call('user', 'lies', by_get => true), 5), '2F003', 'by GET: one that writes all the same');
+BEGIN READ ONLY;
+SELECT is(left(pg_temp.call('user', 'lies', by_get => true), 5), '25006', 'by GET: where nothing can be written it is not the function that is blamed');
+COMMIT;
 SELECT isnt(pg_temp.call('user', 'turns', by_get => true), '1', 'by GET: reading only cannot be turned off');
 SELECT is(pg_temp.call('user', 'denied', by_get => true), 'U404C Function not found', 'by GET: not found is not found');
 CREATE OR REPLACE FUNCTION api.number() RETURNS int LANGUAGE sql AS 'SELECT 6';
