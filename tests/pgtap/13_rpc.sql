@@ -1,6 +1,6 @@
 -- _rpc: who may call which of the application's functions, with what, and what comes back.
 \ir ../setup.sql
-SELECT plan(19 + 14 + 30 + 24 + 27 + 10 + 9 + 18 + 6);
+SELECT plan(19 + 14 + 30 + 24 + 27 + 11 + 9 + 18 + 6);
 
 CREATE ROLE regress_13_front; CREATE ROLE regress_13_anonymous; CREATE ROLE regress_13_other;
 GRANT regress_13_anonymous, regress_13_other TO regress_13_front;
