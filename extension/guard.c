@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
@@ -39,7 +40,9 @@ IsOurUsers(Oid relation)
     char *name = get_rel_name(relation);
     Oid extension;
 
-    if (name == NULL || strcmp(name, "users") != 0)
+    if (name == NULL || strcmp(name, "users") != 0 ||
+        get_rel_relkind(relation) != RELKIND_RELATION ||
+        get_rel_namespace(relation) != get_namespace_oid("auth", true))
         return false;
     extension = getExtensionOfObject(RelationRelationId, relation);
     return OidIsValid(extension) && extension == get_extension_oid("auth_service", true);

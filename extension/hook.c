@@ -115,6 +115,21 @@ Invoke(Oid function, Datum event)
     FunctionCallInvoke(call);
 }
 
+/*
+ * What a function leaves for the end of the transaction, in deferred triggers and cursors WITH HOLD, runs as
+ * whoever is the role then.  Where that could be one with our owner's rights, nothing may be left.
+ */
+static int
+LeavingForbidden(Oid user)
+{
+    Oid owner = StoreOwner();
+
+    return has_privs_of_role(user, owner) || has_privs_of_role(GetOuterUserId(), owner) ||
+                   has_privs_of_role(GetSessionUserId(), owner)
+               ? SECURITY_RESTRICTED_OPERATION
+               : 0;
+}
+
 static void
 CallFunction(const HookFunction *function, const HookRow *hook)
 {
@@ -126,7 +141,8 @@ CallFunction(const HookFunction *function, const HookRow *hook)
     GetUserIdAndSecContext(&user, &security_context);
     set_config_option("search_path", psprintf("%s, pg_temp", quote_identifier(hook->schema)),
                       PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    SetUserIdAndSecContext(function->owner, security_context | SECURITY_LOCAL_USERID_CHANGE);
+    SetUserIdAndSecContext(function->owner, security_context | SECURITY_LOCAL_USERID_CHANGE |
+                                               LeavingForbidden(user));
     callback = (ErrorContextCallback){error_context_stack, HideStatement, NULL};
     error_context_stack = &callback;
     Invoke(function->id, hook->event);

@@ -222,7 +222,9 @@ MakeInitPlan(PlannerInfo *root, const FuncExpr *call)
  * thrown away) and before paths are made (there the planner asks about CHECK constraints too, of which
  * a call tells that they prove nothing, and a parameter does not).  qual_security_level, the number of
  * policies and the like over a table, is found out at the beginning of that moment, simple_rel_array at
- * its end.  Where there is no query at all, as in a CHECK, a DEFAULT or an estimate, root is NULL or
+ * its end.  With grouping sets a call that is grouped by is NULL in some rows wherever it stands, which
+ * the planner finds by comparing expressions: there all calls stay, or one in HAVING could become a
+ * parameter where one in the list does not, or that of a "(SELECT auth.uid())" in the list.  Where there is no query at all, as in a CHECK, a DEFAULT or an estimate, root is NULL or
  * empty.  The level is 0 for "SELECT auth.uid()" as well, so that this does not go on for ever.
  */
 Datum
@@ -236,7 +238,7 @@ auth_service_identity_support(PG_FUNCTION_ARGS)
         PG_RETURN_POINTER(NULL);
     root = request->root;
     if (root == NULL || root->parse == NULL || root->qual_security_level == 0 ||
-        root->simple_rel_array != NULL)
+        root->simple_rel_array != NULL || root->parse->groupingSets != NIL)
         PG_RETURN_POINTER(NULL);
     known = FindInitPlan(root, request->fcall);
     if (known != NULL) {

@@ -1,7 +1,7 @@
 -- Hooks: an application's functions inside registration, login and deletion: as their owner, in the same
 -- transaction, and able to refuse.
 \ir ../setup.sql
-SELECT plan(47);
+SELECT plan(49);
 
 CREATE ROLE regress_14_owner; CREATE ROLE regress_14_caller; CREATE ROLE regress_14_other;
 SELECT auth.allow_api('regress_14_caller');
@@ -151,6 +151,19 @@ BEGIN;
 SELECT isnt(auth.login('keep@example.com', 'Secret123'), NULL, 'login: by a hook that SETs');
 SELECT is(concat_ws(' ', current_setting('app.user', true), current_setting('work_mem'), current_setting('default_transaction_read_only')), ' 4MB off', 'a hook leaves no settings');
 COMMIT;
+
+-- What it would leave for the end of the transaction would run as its caller, here the extension's owner.
+SET ROLE regress_14_owner;
+CREATE TABLE "14 app".later (who text);
+CREATE FUNCTION "14 app".fire() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN UPDATE later SET who = current_user; RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER later AFTER INSERT ON "14 app".later DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "14 app".fire();
+CREATE FUNCTION "14 app".defers(event jsonb) RETURNS void LANGUAGE sql AS $$INSERT INTO "14 app".later VALUES ('')$$;
+CREATE FUNCTION "14 app".holds(event jsonb) RETURNS void LANGUAGE plpgsql AS $$BEGIN EXECUTE 'DECLARE held CURSOR WITH HOLD FOR SELECT current_user'; END$$;
+RESET ROLE;
+SELECT auth.set_hook('login', '"14 app".defers(jsonb)');
+SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42501', NULL, 'a hook leaves no deferred trigger to the extension''s owner');
+SELECT auth.set_hook('login', '"14 app".holds(jsonb)');
+SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42501', NULL, 'nor a cursor WITH HOLD');
 
 -- What has become of a hook.
 SELECT auth.set_hook('login', '"14 app".on_login(jsonb)');

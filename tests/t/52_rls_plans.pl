@@ -174,6 +174,12 @@ foreach my $settings (@settings)
     is($answers{'policy error'}, 'ERROR:  42501', 'which is one of them');
 }
 
+# A call in HAVING is one that is grouped by wherever the same call is, and is not where only its value is the same.
+is(as_app('ann', 'SELECT (SELECT auth.uid()), count(*) FROM policy.big GROUP BY GROUPING SETS (((SELECT auth.uid())), ()) HAVING auth.uid() = 1 ORDER BY 1'),
+    "1|600\n|600", 'grouping sets: of a call that is not grouped by');
+is(as_app('ann', "SET LOCAL ROLE regress_app; SELECT auth.uid(), count(*) FROM policy.members WHERE member = auth.uid() OR true GROUP BY GROUPING SETS ((auth.uid()), ()) HAVING auth.uid() IS NULL"),
+    as_app('ann', 'SELECT NULL, count(*) FROM policy.members'), 'grouping sets: of one that is');
+
 # ---- Plans ----------------------------------------------------------------------------------------
 sub plan_of
 {
