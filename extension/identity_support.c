@@ -7,7 +7,8 @@
  * which the planner makes an InitPlan, run once a scan.  Here the planner asks us about each call, and
  * we answer with that InitPlan, where it is right and where it helps:
  *
- * - in queries on tables with policies, not all of them small, and
+ * - in queries on tables with policies, not all of them small,
+ * - where calls stand in policies, WHERE and ON only, and
  * - unless the value matters for the plan: a call the planner can run to estimate how many rows a user
  *   owns, an InitPlan it cannot, and takes the average.  Where this user is far from it, the call stays.
  */
@@ -164,6 +165,84 @@ ValueMatters(PlannerInfo *root, Oid function)
     return FindSkew((Node *)root->parse->jointree, &search);
 }
 
+/* ---- Whether an InitPlan is right ----------------------------------------------------------- */
+
+/*
+ * Whether the function is called anywhere but in policies, WHERE and ON.  A list, HAVING and what is sorted or
+ * grouped by are compared with one another as expressions, and each is simplified by itself; so there the
+ * calls have to stay as they are, and for one look at them those in WHERE as well.
+ */
+static bool
+IsCalledElsewhere(const Query *parse, Oid function)
+{
+    Query rest = *parse;
+    ListCell *cell;
+
+    rest.jointree = NULL;
+    foreach (cell, parse->rtable) {
+        const RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+        if (CallsFunction((Node *)rte->functions, &function) ||
+            CallsFunction((Node *)rte->values_lists, &function) ||
+            CallsFunction((Node *)rte->tablesample, &function))
+            return true;
+    }
+    return query_tree_walker(&rest, CallsFunction, &function, QTW_IGNORE_RANGE_TABLE);
+}
+
+static bool
+IsOuterPlaceHolder(Node *node, void *nothing)
+{
+    if (node == NULL)
+        return false;
+    if (IsA(node, PlaceHolderVar) && ((PlaceHolderVar *)node)->phlevelsup > 0)
+        return true;
+    return expression_tree_walker(node, IsOuterPlaceHolder, nothing);
+}
+
+/*
+ * Whether the query has expressions of a query around it that are put there to be evaluated in that one: a
+ * parameter of this one has no value there.
+ */
+static bool
+HasOuterPlaceHolders(Query *parse)
+{
+    ListCell *cell;
+
+    foreach (cell, parse->rtable) {
+        const RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+        if (IsOuterPlaceHolder((Node *)rte->securityQuals, NULL) ||
+            IsOuterPlaceHolder((Node *)rte->functions, NULL) ||
+            IsOuterPlaceHolder((Node *)rte->values_lists, NULL) ||
+            IsOuterPlaceHolder((Node *)rte->tablesample, NULL))
+            return true;
+    }
+    return query_tree_walker(parse, IsOuterPlaceHolder, NULL, QTW_IGNORE_RANGE_TABLE);
+}
+
+/*
+ * Whether this is the moment, and the query the one, in which an InitPlan can stand for a call.
+ *
+ * It belongs into the query level whose expressions are being simplified, which is the request's root
+ * only at one moment: after subqueries were pulled up (before it may be a root that is thrown away) and
+ * before paths are made (there the planner asks about CHECK constraints too, of which a call tells that
+ * they prove nothing, and a parameter does not).  qual_security_level, the number of policies and the like
+ * over a table, is found out at the beginning of that moment, simple_rel_array at its end.  Where there is
+ * no query at all, as in a CHECK, a DEFAULT or an estimate, root is NULL or empty.  The level is 0 for
+ * "SELECT auth.uid()" as well, so that this does not go on for ever.
+ *
+ * With grouping sets what is grouped by is NULL in some rows wherever it stands, which the planner finds by
+ * comparing expressions, of inlined functions too: no call may change there.
+ */
+static bool
+IsRight(PlannerInfo *root, Oid function)
+{
+    return root != NULL && root->parse != NULL && root->qual_security_level > 0 &&
+           root->simple_rel_array == NULL && root->parse->groupingSets == NIL &&
+           !IsCalledElsewhere(root->parse, function) && !HasOuterPlaceHolders(root->parse);
+}
+
 /* ---- The InitPlan -------------------------------------------------------------------------- */
 
 /* The InitPlan of this query level that has nothing but this call, or NULL. */
@@ -216,16 +295,6 @@ MakeInitPlan(PlannerInfo *root, const FuncExpr *call)
  *
  * The planner's question what could stand for a call of uid(), role() or jwt(): an InitPlan's parameter,
  * or NULL where the call is to stay.
- *
- * An InitPlan belongs into the query level whose expressions are being simplified, which is the
- * request's root only at one moment: after subqueries were pulled up (before it may be a root that is
- * thrown away) and before paths are made (there the planner asks about CHECK constraints too, of which
- * a call tells that they prove nothing, and a parameter does not).  qual_security_level, the number of
- * policies and the like over a table, is found out at the beginning of that moment, simple_rel_array at
- * its end.  With grouping sets a call that is grouped by is NULL in some rows wherever it stands, which
- * the planner finds by comparing expressions: there all calls stay, or one in HAVING could become a
- * parameter where one in the list does not, or that of a "(SELECT auth.uid())" in the list.  Where there is no query at all, as in a CHECK, a DEFAULT or an estimate, root is NULL or
- * empty.  The level is 0 for "SELECT auth.uid()" as well, so that this does not go on for ever.
  */
 Datum
 auth_service_identity_support(PG_FUNCTION_ARGS)
@@ -234,12 +303,9 @@ auth_service_identity_support(PG_FUNCTION_ARGS)
     PlannerInfo *root;
     const SubPlan *known;
 
-    if (!IsA(request, SupportRequestSimplify))
+    if (!IsA(request, SupportRequestSimplify) || !IsRight(request->root, request->fcall->funcid))
         PG_RETURN_POINTER(NULL);
     root = request->root;
-    if (root == NULL || root->parse == NULL || root->qual_security_level == 0 ||
-        root->simple_rel_array != NULL || root->parse->groupingSets != NIL)
-        PG_RETURN_POINTER(NULL);
     known = FindInitPlan(root, request->fcall);
     if (known != NULL) {
         Param *param = makeNode(Param);

@@ -111,6 +111,9 @@ my @of_table = (
     'SELECT count(*) FROM (SELECT * FROM %1$s b WHERE EXISTS (SELECT FROM members m WHERE m.team = b.team LIMIT uid() - 1)) x',
     'SELECT count(*) FROM (SELECT t.* FROM generate_series(1, uid() * 30) g JOIN %1$s t ON t.id = g) x JOIN %1$s y USING (id)',
     'SELECT count(*) FROM generate_series(1, uid() * 30) g JOIN %s t ON t.id = g',
+    # An expression of the query around, which is evaluated there.
+    'SELECT count(*) FROM generate_series(1, 3) g LEFT JOIN (SELECT i, uid() AS u FROM generate_series(1, 2) i) y ON y.i = g WHERE 3 < (SELECT sum(p.team) FROM %s p WHERE p.id > y.u)',
+    'SELECT uid(), count(*) FROM %s WHERE owner = uid() OR true GROUP BY GROUPING SETS ((uid()), ()) HAVING uid() IS NULL OR count(*) > 0 ORDER BY 1, 2',
     'SELECT count(*) FROM %1$s t, LATERAL (SELECT count(*) AS n FROM members m WHERE m.member = uid() AND m.team = t.team) l WHERE l.n > 0',
     'SELECT count(*) FROM of_owner(uid()) JOIN %s t USING (id)',
     'SELECT count(*) FROM (SELECT f.* FROM of_owner(uid()) f WHERE f.owner = uid()) f JOIN %s t USING (id)',
