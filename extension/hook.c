@@ -136,13 +136,14 @@ CallFunction(const HookFunction *function, const HookRow *hook)
     ErrorContextCallback callback;
     int settings_level = NewGUCNestLevel();
     int security_context;
+    int restricted;
     Oid user;
 
     GetUserIdAndSecContext(&user, &security_context);
     set_config_option("search_path", psprintf("%s, pg_temp", quote_identifier(hook->schema)),
                       PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    SetUserIdAndSecContext(function->owner, security_context | SECURITY_LOCAL_USERID_CHANGE |
-                                               LeavingForbidden(user));
+    restricted = security_context | SECURITY_LOCAL_USERID_CHANGE | LeavingForbidden(user);
+    SetUserIdAndSecContext(function->owner, restricted);
     callback = (ErrorContextCallback){error_context_stack, HideStatement, NULL};
     error_context_stack = &callback;
     Invoke(function->id, hook->event);

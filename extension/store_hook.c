@@ -5,34 +5,60 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
 
 #include "audit.h"
 #include "store.h"
 #include "store_statement.h"
 
-/* The event's hook, and what it is to be told of this account; false where there is none. */
+/* Where the request comes from, as JSON. */
+static text *
+OriginJson(void)
+{
+    const AuditOrigin *origin = AuditOriginGet();
+    StringInfoData json;
+
+    initStringInfo(&json);
+    appendStringInfoString(&json, "{\"ip\":");
+    if (origin->has_ip)
+        escape_json(&json, TextDatumGetCString(DirectFunctionCall1(network_host, origin->ip)));
+    else
+        appendStringInfoString(&json, "null");
+    appendStringInfoString(&json, ",\"user_agent\":");
+    if (origin->user_agent != NULL)
+        escape_json(&json, text_to_cstring(origin->user_agent));
+    else
+        appendStringInfoString(&json, "null");
+    appendStringInfoChar(&json, '}');
+    return cstring_to_text_with_len(json.data, json.len);
+}
+
+/*
+ * The event's hook as it is committed now, and what it is to be told of this account; false where there is
+ * none.
+ */
 bool
 StoreHookFind(const char *event, int64 user_id, HookRow *hook)
 {
     static Statement statement = {
         "SELECT h.function_schema, h.function_name, pg_catalog.jsonb_build_object('event', h.event,"
         " 'user_id', u.id, 'email', u.email, 'first_name', u.first_name, 'last_name', u.last_name,"
-        " 'role', u.role, 'ip', pg_catalog.host($3), 'user_agent', $4)"
+        " 'role', u.role) OPERATOR(pg_catalog.||) $3::pg_catalog.jsonb"
         " FROM auth.hooks h, auth.users u WHERE h.event" EQ "$1 AND u.id" EQ "$2",
-        4,
-        {TEXTOID, INT8OID, INETOID, TEXTOID},
+        3,
+        {TEXTOID, INT8OID, TEXTOID},
         NULL};
-    const AuditOrigin *origin = AuditOriginGet();
-    Datum values[] = {CStringGetTextDatum(event), Int64GetDatum(user_id), origin->ip,
-                      PointerGetDatum(origin->user_agent)};
-    char nulls[] = {' ', ' ', origin->has_ip ? ' ' : 'n', origin->user_agent ? ' ' : 'n'};
+    Datum values[] = {CStringGetTextDatum(event), Int64GetDatum(user_id),
+                      PointerGetDatum(OriginJson())};
     StoreCall call;
     bool found;
 
     StoreBegin(&call);
-    found = StoreRun(&statement, values, nulls) == 1;
+    found = StoreRead(&statement, values) == 1;
     if (found) {
         MemoryContext old = MemoryContextSwitchTo(call.context);
 

@@ -156,4 +156,16 @@ is(ask($attacker, "BEGIN; SELECT auth.refresh('$forged') IS NULL"), 't', 'a forg
 is($s->sql("SET lock_timeout = '1s'; SELECT (auth.refresh('$refresh')).token_type"), 'bearer', 'a forged refresh token: does not hold the session');
 ask($attacker, 'ROLLBACK');
 $attacker->quit;
+# A hook that was set since: as it is committed now, also for a transaction that began before.
+$s->sql(q(CREATE ROLE application; CREATE SCHEMA app AUTHORIZATION application; SET ROLE application;
+    CREATE FUNCTION app.refuses(event jsonb) RETURNS void LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'));
+foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
+{
+    my $p = session();
+    $p->query("BEGIN ISOLATION LEVEL $level; SELECT 1");
+    $s->sql("SELECT auth.set_hook('register', 'app.refuses(jsonb)')");
+    is(ask($p, "SELECT auth.register('late\@example.com', 'Secret123')"), 'P0001', "$level: a hook set meanwhile refuses");
+    $p->quit;
+    $s->sql("SELECT auth.set_hook('register', NULL)");
+}
 done_testing();
