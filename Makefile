@@ -78,7 +78,7 @@ PG_CPPFLAGS = -DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_LIBJWT_SONAME='"$(
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -Wno-declaration-after-statement
 
 override with_llvm = no
-SHLIB_LINK += -Wl,--version-script=extension/exports.map
+SHLIB_LINK += -lcrypto -Wl,--version-script=extension/exports.map
 include $(PGXS)
 
 -include $(OBJS:.o=.d)

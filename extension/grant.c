@@ -15,7 +15,8 @@ PG_FUNCTION_INFO_V1(auth_service_allow_api);
 
 /*
  * What allow_api grants.  Not here: what PUBLIC may call (uid, role, jwt), and what is the
- * operator's alone (allow_api, set_hook, import_users, import_signing_key).  tests/pgtap/80_privileges.sql finds a
+ * operator's alone (allow_api, set_hook, import_users, import_signing_key,
+ * rotate_signing_key, drop_signing_key, seal_signing_keys).  tests/pgtap/80_privileges.sql finds a
  * function that is forgotten.
  */
 static const char *const api_functions[] = {
@@ -25,6 +26,7 @@ static const char *const api_functions[] = {
     "auth.change_password(text, text, text)",
     "auth.authenticate(text)",
     "auth.verify_token(text)",
+    "auth.jwks()",
     "auth.me()",
     "auth.update_profile(text, text)",
     "auth.logout()",
@@ -43,6 +45,7 @@ static const char *const api_functions[] = {
     "auth._arguments(text, text[])",
     "auth._require_admin()",
     "auth._origin(inet, text, text)",
+    "auth._issuer()",
     "auth._audit_refused(text, text)",
 };
 

@@ -175,14 +175,16 @@ auth_service_import_signing_key(PG_FUNCTION_ARGS)
     TimestampTz now = GetCurrentTimestamp();
     TimestampTz until = DatumGetTimestampTz(
         DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(2)));
-    SigningKey key;
+    KeyRow key;
+    KeyRow before;
 
     RequireOperator();
-    if (strcmp(algorithm, "HS256") != 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the algorithm must be HS256"),
-                 errhidestmt(true), errhidecontext(true)));
-    if (strlen(secret) < AUTH_HMAC_KEY_BYTES_MIN || strlen(secret) > AUTH_HMAC_KEY_BYTES_MAX)
+    if (!KeyHasAlgorithm(algorithm))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("the algorithm must be HS256, ES256, RS256 or EdDSA"),
+                        errhidestmt(true), errhidecontext(true)));
+    if (strcmp(algorithm, "HS256") == 0 &&
+        (strlen(secret) < AUTH_HMAC_KEY_BYTES_MIN || strlen(secret) > AUTH_HMAC_KEY_BYTES_MAX))
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                  errmsg("the secret must have %d to %d bytes", AUTH_HMAC_KEY_BYTES_MIN,
@@ -195,9 +197,17 @@ auth_service_import_signing_key(PG_FUNCTION_ARGS)
                         errmsg("valid_for must be more than nothing"), errhidestmt(true),
                         errhidecontext(true)));
     StoreCommitDurably();
-    KeyImport(secret, &key);
+    if (!KeyImport(algorithm, secret, &key))
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+             errmsg("the secret must be a PEM text with a key for the algorithm"),
+             errdetail("ES256 goes with P-256, RS256 with RSA of %d to %d bits and an exponent of "
+                       "65537 or more, EdDSA with Ed25519; the key must not be encrypted.",
+                       AUTH_RSA_BITS_MIN, AUTH_RSA_BITS_MAX),
+             errhidestmt(true), errhidecontext(true)));
     /* Users of two services may have the same id: the tokens of one must not be good for the other's. */
-    if (StoreKeyIsOther(&key))
+    if (StoreKeyLastImported(&before) && !KeyIsSame(&before, &key))
         StoreAllImportedTokensEnd();
     StoreKeyImport(&key, until);
     AuditRecord(

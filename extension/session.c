@@ -21,6 +21,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "refresh_token.h"
+#include "seal.h"
 #include "store.h"
 #include "token.h"
 #include "token_pair.h"
@@ -106,14 +107,17 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     Size size = VARSIZE_ANY_EXHDR(argument);
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
     RefreshToken token;
+    SealId sealed_by;
     SessionRow session;
     TimestampTz asked_at; /* before the wait for the lock: who waits there saw nobody else's step */
     TimestampTz now;
 
     /* Nothing is locked for a token that we did not issue. */
     if (!RefreshTokenDecode(given, size, &token) ||
-        !StoreSessionKey(token.user_id, &token.session_id, key) ||
-        !RefreshTokenIsAuthentic(given, size, &token, key))
+        !StoreSessionKey(token.user_id, &token.session_id, key, &sealed_by))
+        PG_RETURN_NULL();
+    SealSessionKey(&sealed_by, &token.session_id, key);
+    if (!RefreshTokenIsAuthentic(given, size, &token, key))
         PG_RETURN_NULL();
     asked_at = GetCurrentTimestamp();
     StoreCommitDurably();

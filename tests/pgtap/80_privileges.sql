@@ -9,7 +9,7 @@ SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedu
 SELECT auth.allow_api('regress_80_app');
 SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedure::text) FROM pg_proc p
            WHERE pronamespace = 'auth'::regnamespace AND NOT has_function_privilege('regress_80_app', p.oid, 'EXECUTE')),
-          '{auth.allow_api(regrole),"auth.import_signing_key(text,text,interval)",auth.import_users(json),"auth.set_hook(text,regprocedure)"}', 'allow_api: all but what is the operator''s');
+          '{auth.allow_api(regrole),auth.drop_signing_key(text),"auth.import_signing_key(text,text,interval)",auth.import_users(json),"auth.rotate_signing_key(text,interval)",auth.seal_signing_keys(),"auth.set_hook(text,regprocedure)"}', 'allow_api: all but what is the operator''s');
 SELECT lives_ok($$SELECT auth.allow_api('regress_80_app')$$, 'allow_api: twice');
 CREATE ROLE "regress_80_we""ird; role";
 SELECT lives_ok($$SELECT auth.allow_api('"regress_80_we""ird; role"')$$, 'allow_api: a role with a name that must be quoted');
