@@ -159,6 +159,7 @@ respond_result(struct http_response *response, struct owner *owner,
         respond_failure(response, owner, request, 504, NULL);
     else if (!result->is_null) {
         response->status = 200;
+        response->headers = route->headers;
         response->body = result->value;
         response->body_length = result->length;
     } else if (route->null == NULL) {

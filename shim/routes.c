@@ -19,6 +19,9 @@
 
 #define LOGIN TOKENS(ARGUMENTS(1, 2) " a, auth.login(a[1], a[2])")
 
+/* Five minutes: a key that is published so long before it signs is known when it does. */
+#define CACHED "Cache-Control: public, max-age=300\r\n"
+
 /* An admin's deed on the user in the path; no row where there is no such user. */
 #define USER_ID "p[1]::pg_catalog.int8"
 #define DEED(function, done)                                                                       \
@@ -297,6 +300,23 @@ const struct route routes[] = {
      .summary = "Whether the service is running",
      .constant = "{\"message\":\"auth_service is running\"}",
      .answer = "Message"},
+
+    {.method = "GET",
+     .path = "/.well-known/jwks.json",
+     .summary = "The public keys of access tokens (RFC 7517)",
+     .description = "Empty while tokens are signed with HS256, which has no public key.",
+     .sql = "SELECT auth.jwks()::pg_catalog.json",
+     .headers = CACHED,
+     .answer = "KeySet"},
+
+    {.method = "GET",
+     .path = "/.well-known/oauth-authorization-server",
+     .summary = "Where what is to be found (RFC 8414)",
+     .description = "Only where the setting auth_service.issuer is an https URL.",
+     .sql = statement_metadata,
+     .headers = CACHED,
+     .null = "U404C",
+     .answer = "Metadata"},
 
     {.method = "GET",
      .path = "/openapi.json",

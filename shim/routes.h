@@ -39,6 +39,7 @@ struct route {
     const char *constant;                   /* the whole answer, where no database is needed */
     const struct buffer *(*document)(void); /* the same, where it was put together */
     const char *sql;                        /* one row, one column: the answer's JSON */
+    const char *headers;                    /* of a 200, as in http_response, or NULL */
     const char *null;                       /* the code answered where there is no row, or NULL */
     const char *answer;                     /* the schema of a 200's body */
     const char *errors[ROUTE_ERRORS_MAX];   /* codes that others of its kind do not answer with */

@@ -71,6 +71,7 @@ static const struct {
     {"U403D", "Profile incomplete"},
     {"U404A", "Not found"},
     {"U404B", "User not found"},
+    {"U404C", "The issuer is no https URL"},
     {"U409A", "Idempotency key was used with another amount"},
 };
 
