@@ -26,10 +26,10 @@ is($s->request('POST', '/.well-known/jwks.json')->{status}, 405, 'POST');
 sub verify
 {
     my ($token, $keys) = @_;
-    return eval {
-        decode_jwt(token => $token, kid_keys => $keys, accepted_alg => 'ES256', verify_iss => 'auth_service', verify_exp => 1, verify_iat => 1,
-            verify_typ => 'at+jwt', decode_header => 0);
+    my ($header, $claims) = eval {
+        decode_jwt(token => $token, kid_keys => $keys, accepted_alg => 'ES256', verify_iss => 'auth_service', verify_exp => 1, decode_header => 1);
     };
+    return $header && ($header->{typ} // '') eq 'at+jwt' ? $claims : undef;
 }
 
 my %token;
