@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "base64url.h"
@@ -33,11 +34,19 @@ IsHmac(const char *algorithm)
     return strcmp(algorithm, "HS256") == 0;
 }
 
-/* Whether it is one of ours. */
-bool
-KeyHasAlgorithm(const char *algorithm)
+/* The name of an algorithm that we know; 22023 for any other. */
+char *
+KeyReadAlgorithm(const text *given)
 {
-    return IsHmac(algorithm) || CryptoHasAlgorithm(algorithm);
+    char *algorithm = NULL;
+
+    if (VARSIZE_ANY_EXHDR(given) <= AUTH_ALGORITHM_BYTES_MAX)
+        algorithm = text_to_cstring(given);
+    if (algorithm == NULL || (!IsHmac(algorithm) && !CryptoHasAlgorithm(algorithm)))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("the algorithm must be HS256, ES256, RS256 or EdDSA"),
+                        errhidestmt(true), errhidecontext(true)));
+    return algorithm;
 }
 
 static void
@@ -244,7 +253,7 @@ Generate(const char *algorithm, CryptoBytes *private_key, CryptoBytes *public_ke
     return good;
 }
 
-/* A new key of this algorithm, of those that KeyHasAlgorithm knows; for HS256 256 bits (RFC 7518, 3.2). */
+/* A new key of this algorithm, of those that KeyReadAlgorithm answers; for HS256 256 bits (RFC 7518, 3.2). */
 void
 KeyMake(const char *algorithm, KeyRow *row)
 {

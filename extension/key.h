@@ -54,7 +54,7 @@ extern bool KeySign(SigningKey *key, const char *input, char *signature);
 extern bool KeyVerify(SigningKey *key, const char *input, const char *signature,
                       const unsigned char *decoded, Size size);
 
-extern bool KeyHasAlgorithm(const char *algorithm);
+extern char *KeyReadAlgorithm(const text *given);
 extern void KeyMake(const char *algorithm, KeyRow *row);
 extern bool KeyImport(const char *algorithm, const char *secret, KeyRow *row);
 extern bool KeyIsSame(const KeyRow *one, const KeyRow *other);

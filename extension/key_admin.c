@@ -44,15 +44,10 @@ static const char *
 ChooseAlgorithm(text *argument)
 {
     KeyRow newest;
-    char *algorithm;
 
     if (argument == NULL)
         return StoreKeyNewest(&newest) ? pstrdup(newest.algorithm) : "HS256";
-    algorithm = text_to_cstring(argument);
-    if (!KeyHasAlgorithm(algorithm))
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("the algorithm must be HS256, ES256, RS256 or EdDSA")));
-    return algorithm;
+    return KeyReadAlgorithm(argument);
 }
 
 static TimestampTz
@@ -111,7 +106,8 @@ auth_service_rotate_signing_key(PG_FUNCTION_ARGS)
 Datum
 auth_service_drop_signing_key(PG_FUNCTION_ARGS)
 {
-    char *kid = text_to_cstring(PG_GETARG_TEXT_PP(0));
+    text *argument = PG_GETARG_TEXT_PP(0);
+    char *kid;
     char signing_kid[AUTH_KID_BYTES_MAX + 1];
     TimestampTz now;
     KeyRow newest;
@@ -119,6 +115,9 @@ auth_service_drop_signing_key(PG_FUNCTION_ARGS)
     bool dropped;
 
     RequireOperator();
+    if (VARSIZE_ANY_EXHDR(argument) > AUTH_KID_BYTES_MAX)
+        PG_RETURN_BOOL(false);
+    kid = text_to_cstring(argument);
     StoreCommitDurably();
     StoreKeysLock();
     now = GetCurrentTimestamp();
