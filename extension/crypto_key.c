@@ -44,19 +44,31 @@ IsFitRsa(const EVP_PKEY *key)
     return good;
 }
 
+/* P-256 by its name, and not by numbers that say the same or nearly (CVE-2020-0601). */
+static bool
+IsP256(const EVP_PKEY *key)
+{
+    char curve[64];
+    size_t length;
+    int is_explicit = 0;
+
+    return EVP_PKEY_is_a(key, "EC") == 1 &&
+           EVP_PKEY_get_group_name(key, curve, sizeof(curve), &length) == 1 &&
+           strcmp(curve, "prime256v1") == 0 &&
+           EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
+                                  &is_explicit) == 1 &&
+           is_explicit == 0;
+}
+
 /* Whether this is a key for the algorithm: its kind, its curve or length, and its numbers. */
 static bool
 IsFit(EVP_PKEY *key, const char *algorithm, bool is_private)
 {
     EVP_PKEY_CTX *context;
-    char curve[64];
-    size_t length;
     bool good;
 
     if (strcmp(algorithm, "ES256") == 0)
-        good = EVP_PKEY_is_a(key, "EC") == 1 &&
-               EVP_PKEY_get_group_name(key, curve, sizeof(curve), &length) == 1 &&
-               strcmp(curve, "prime256v1") == 0;
+        good = IsP256(key);
     else if (strcmp(algorithm, "RS256") == 0)
         good = EVP_PKEY_is_a(key, "RSA") == 1 && IsFitRsa(key);
     else
