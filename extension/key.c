@@ -105,7 +105,7 @@ WriteSecret(KeyRow *row, const CryptoBytes *plain, const SealId *id)
 void
 KeySeal(KeyRow *row, const SealId *id)
 {
-    CryptoBytes plain;
+    CryptoBytes plain = {0};
 
     ReadSecret(row, &plain);
     WriteSecret(row, &plain, id);
@@ -116,7 +116,7 @@ KeySeal(KeyRow *row, const SealId *id)
 bool
 KeyIsSame(const KeyRow *one, const KeyRow *other)
 {
-    CryptoBytes secrets[2];
+    CryptoBytes secrets[2] = {{0}};
     bool same;
 
     if (strcmp(one->algorithm, other->algorithm) != 0)
@@ -167,7 +167,7 @@ Load(const KeyRow *row)
     SigningKey *slot = CacheSlot();
 
     if (IsHmac(row->algorithm)) {
-        CryptoBytes plain;
+        CryptoBytes plain = {0};
 
         ReadSecret(row, &plain);
         if (plain.size < AUTH_HMAC_KEY_BYTES_MIN || plain.size > AUTH_HMAC_KEY_BYTES_MAX)
@@ -207,7 +207,7 @@ KeyFind(const char *kid)
 static void
 LoadPrivate(SigningKey *key)
 {
-    CryptoBytes plain;
+    CryptoBytes plain = {0};
     KeyRow row;
 
     if (IsHmac(key->algorithm) || key->private_key != NULL)
@@ -258,8 +258,8 @@ void
 KeyMake(const char *algorithm, KeyRow *row)
 {
     SealId id = SealCurrent();
-    CryptoBytes plain;
-    CryptoBytes public_key;
+    CryptoBytes plain = {0};
+    CryptoBytes public_key = {0};
 
     StartKey(row, algorithm, "");
     if (IsHmac(algorithm)) {
@@ -286,7 +286,7 @@ bool
 KeyImport(const char *algorithm, const char *secret, KeyRow *row)
 {
     Size size = strlen(secret);
-    CryptoBytes bytes;
+    CryptoBytes bytes = {0};
 
     StartKey(row, algorithm, AUTH_KID_IMPORTED);
     if (IsHmac(algorithm)) {

@@ -8,6 +8,7 @@ use Crypt::PK::ECC;
 use Crypt::PK::RSA;
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $s = AuthService->start('jwks');
@@ -22,15 +23,9 @@ is($r->{headers}{'cache-control'}, 'public, max-age=300', 'may be cached');
 is($s->request('HEAD', '/.well-known/jwks.json')->{status}, 200, 'HEAD');
 is($s->request('POST', '/.well-known/jwks.json')->{status}, 405, 'POST');
 
-# The recipe of docs/keys.md.
-sub verify
-{
-    my ($token, $keys) = @_;
-    my ($header, $claims) = eval {
-        decode_jwt(token => $token, kid_keys => $keys, accepted_alg => 'ES256', verify_iss => 'auth_service', verify_exp => 1, decode_header => 1);
-    };
-    return $header && ($header->{typ} // '') eq 'at+jwt' ? $claims : undef;
-}
+# The recipe of docs/keys.md, as it stands there.
+my ($recipe) = slurp_file('docs/keys.md') =~ /^```perl\n(.*?)^```/ms;
+eval "$recipe; 1" or die $@;
 
 my %token;
 my %kid;
