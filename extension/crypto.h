@@ -56,15 +56,17 @@ extern bool CryptoReadPem(const char *algorithm, const char *pem, Size size,
                           CryptoBytes *public_key);
 extern bool CryptoWritePrivate(const struct evp_pkey_st *key, CryptoBytes *der);
 extern bool CryptoWritePublic(const struct evp_pkey_st *key, CryptoBytes *der);
-extern bool CryptoReadNumbers(const struct evp_pkey_st *key, CryptoNumbers *numbers);
+extern bool CryptoReadNumbers(const char *algorithm, const struct evp_pkey_st *key,
+                              CryptoNumbers *numbers);
 extern bool CryptoIsPair(const struct evp_pkey_st *private_key,
                          const struct evp_pkey_st *public_key);
 extern void CryptoRelease(struct evp_pkey_st *key);
 
-extern bool CryptoSign(struct evp_pkey_st *key, const char *input, Size input_size,
-                       unsigned char *signature, Size *size);
-extern bool CryptoVerify(struct evp_pkey_st *key, const char *input, Size input_size,
-                         const unsigned char *signature, Size size, bool is_canonical);
+extern bool CryptoSign(const char *algorithm, struct evp_pkey_st *key, const char *input,
+                       Size input_size, unsigned char *signature, Size *size);
+extern bool CryptoVerify(const char *algorithm, struct evp_pkey_st *key, const char *input,
+                         Size input_size, const unsigned char *signature, Size size,
+                         bool is_canonical);
 
 extern bool CryptoSeal(const unsigned char *secret, const unsigned char *nonce, const char *bound,
                        Size bound_size, const unsigned char *plain, Size size,

@@ -249,18 +249,18 @@ ReadNumber(const EVP_PKEY *key, const char *name, int size, CryptoBytes *bytes)
 }
 
 bool
-CryptoReadNumbers(const EVP_PKEY *key, CryptoNumbers *numbers)
+CryptoReadNumbers(const char *algorithm, const EVP_PKEY *key, CryptoNumbers *numbers)
 {
     bool good;
 
     ERR_set_mark();
     *numbers = (CryptoNumbers){.names = {"x", "y"}};
-    if (EVP_PKEY_is_a(key, "EC") == 1) {
+    if (strcmp(algorithm, "ES256") == 0) {
         numbers->type = "EC";
         numbers->curve = "P-256";
         good = ReadNumber(key, OSSL_PKEY_PARAM_EC_PUB_X, P256_BYTES, &numbers->values[0]) &&
                ReadNumber(key, OSSL_PKEY_PARAM_EC_PUB_Y, P256_BYTES, &numbers->values[1]);
-    } else if (EVP_PKEY_is_a(key, "RSA") == 1) {
+    } else if (strcmp(algorithm, "RS256") == 0) {
         numbers->type = "RSA";
         numbers->names[0] = "n";
         numbers->names[1] = "e";

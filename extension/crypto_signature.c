@@ -21,11 +21,18 @@ static const unsigned char p256_order[P256_BYTES] = {
     0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
 
-/* The hash that goes with the key; Ed25519 has its own inside. */
+/* The hash that goes with the algorithm; EdDSA has its own inside. */
 static const EVP_MD *
-KeyHash(const EVP_PKEY *key)
+Hash(const char *algorithm)
 {
-    return EVP_PKEY_is_a(key, "ED25519") == 1 ? NULL : EVP_sha256();
+    return strcmp(algorithm, "EdDSA") == 0 ? NULL : EVP_sha256();
+}
+
+/* By the name, since OpenSSL's word on a key may be "no" for want of memory. */
+static bool
+IsEcdsa(const char *algorithm)
+{
+    return strcmp(algorithm, "ES256") == 0;
 }
 
 /*
@@ -72,7 +79,8 @@ EcdsaFromRaw(const unsigned char *raw, unsigned char *der, Size der_size)
 
 /* Write the key's signature of this text, CRYPTO_SIGNATURE_BYTES_MAX at most. */
 bool
-CryptoSign(EVP_PKEY *key, const char *input, Size input_size, unsigned char *signature, Size *size)
+CryptoSign(const char *algorithm, EVP_PKEY *key, const char *input, Size input_size,
+           unsigned char *signature, Size *size)
 {
     unsigned char raw[CRYPTO_SIGNATURE_BYTES_MAX];
     size_t raw_size = sizeof(raw);
@@ -81,10 +89,10 @@ CryptoSign(EVP_PKEY *key, const char *input, Size input_size, unsigned char *sig
 
     ERR_set_mark();
     context = EVP_MD_CTX_new();
-    good = context != NULL && EVP_DigestSignInit(context, NULL, KeyHash(key), NULL, key) == 1 &&
+    good = context != NULL && EVP_DigestSignInit(context, NULL, Hash(algorithm), NULL, key) == 1 &&
            EVP_DigestSign(context, raw, &raw_size, (const unsigned char *)input, input_size) == 1;
     EVP_MD_CTX_free(context);
-    if (good && EVP_PKEY_is_a(key, "EC") == 1) {
+    if (good && IsEcdsa(algorithm)) {
         *size = 2 * P256_BYTES;
         good = EcdsaToRaw(raw, raw_size, signature);
     } else if (good) {
@@ -100,15 +108,15 @@ CryptoSign(EVP_PKEY *key, const char *input, Size input_size, unsigned char *sig
  * CryptoSign writes; RSA with PKCS #1 and Ed25519 have one each.
  */
 bool
-CryptoVerify(EVP_PKEY *key, const char *input, Size input_size, const unsigned char *signature,
-             Size size, bool is_canonical)
+CryptoVerify(const char *algorithm, EVP_PKEY *key, const char *input, Size input_size,
+             const unsigned char *signature, Size size, bool is_canonical)
 {
     unsigned char der[2 * P256_BYTES + 16];
     EVP_MD_CTX *context = NULL;
     bool good;
 
     ERR_set_mark();
-    if (EVP_PKEY_is_a(key, "EC") == 1) {
+    if (IsEcdsa(algorithm)) {
         good = size == 2 * P256_BYTES &&
                (!is_canonical || memcmp(signature + P256_BYTES, p256_half_order, P256_BYTES) <= 0);
         size = good ? EcdsaFromRaw(signature, der, sizeof(der)) : 0;
@@ -118,10 +126,10 @@ CryptoVerify(EVP_PKEY *key, const char *input, Size input_size, const unsigned c
         good = size == (Size)EVP_PKEY_get_size(key);
     if (good) {
         context = EVP_MD_CTX_new();
-        good =
-            context != NULL && EVP_DigestVerifyInit(context, NULL, KeyHash(key), NULL, key) == 1 &&
-            EVP_DigestVerify(context, signature, size, (const unsigned char *)input, input_size) ==
-                1;
+        good = context != NULL &&
+               EVP_DigestVerifyInit(context, NULL, Hash(algorithm), NULL, key) == 1 &&
+               EVP_DigestVerify(context, signature, size, (const unsigned char *)input,
+                                input_size) == 1;
     }
     EVP_MD_CTX_free(context);
     ERR_pop_to_mark();

@@ -9,6 +9,9 @@
  */
 #include "postgres.h"
 
+#include "common/cryptohash.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -20,7 +23,7 @@
 #include "random.h"
 #include "store.h"
 
-#define KEY_CACHE_SIZE   8
+#define KEY_CACHE_SIZE   16
 #define KID_RANDOM_BYTES 12
 
 static SigningKey key_cache[KEY_CACHE_SIZE];
@@ -191,7 +194,7 @@ Load(const KeyRow *row)
     return slot;
 }
 
-/* The key with this kid, to verify with; NULL where there is none.  It stays until eight others were met. */
+/* The key with this kid, to verify with; NULL where there is none.  It stays until 16 others were met. */
 SigningKey *
 KeyFind(const char *kid)
 {
@@ -336,6 +339,30 @@ KeyActive(void)
 
 /* ---- Signatures ------------------------------------------------------------------------- */
 
+/*
+ * Whether these bytes are the HMAC of this text, by the server's own.  libjwt does not look whether its HMAC
+ * was computed: where it was not, for want of memory, it takes whatever lay there before, which may be that
+ * of another token.  So what libjwt says has to be said twice.
+ */
+static bool
+HmacAgrees(const SigningKey *key, const char *input, const unsigned char *bytes, Size size)
+{
+    unsigned char digest[PG_SHA256_DIGEST_LENGTH];
+    unsigned char difference = 0;
+    pg_hmac_ctx *hmac = pg_hmac_create(PG_SHA256);
+    bool good;
+    Size i;
+
+    good = size == sizeof(digest) && hmac != NULL &&
+           pg_hmac_init(hmac, key->secret, (Size)key->secret_size) >= 0 &&
+           pg_hmac_update(hmac, (const uint8 *)input, strlen(input)) >= 0 &&
+           pg_hmac_final(hmac, digest, sizeof(digest)) >= 0;
+    pg_hmac_free(hmac);
+    for (i = 0; good && i < sizeof(digest); i++)
+        difference |= (unsigned char)(digest[i] ^ bytes[i]);
+    return good && difference == 0;
+}
+
 /* Write the key's signature of this text in base64url; false where that failed. */
 bool
 KeySign(SigningKey *key, const char *input, char *signature)
@@ -344,8 +371,11 @@ KeySign(SigningKey *key, const char *input, char *signature)
     Size size;
 
     if (IsHmac(key->algorithm))
-        return JwtSign(key, input, signature);
-    if (key->private_key == NULL || !CryptoSign(key->private_key, input, strlen(input), raw, &size))
+        return JwtSign(key, input, signature) &&
+               Base64UrlDecode(signature, strlen(signature), raw) == JWT_SIGNATURE_BYTES &&
+               HmacAgrees(key, input, raw, JWT_SIGNATURE_BYTES);
+    if (key->private_key == NULL ||
+        !CryptoSign(key->algorithm, key->private_key, input, strlen(input), raw, &size))
         return false;
     Base64UrlEncode(raw, size, signature);
     return true;
@@ -360,7 +390,7 @@ KeyVerify(SigningKey *key, const char *input, const char *signature, const unsig
           Size size)
 {
     if (IsHmac(key->algorithm))
-        return size == JWT_SIGNATURE_BYTES && JwtVerify(key, input, signature);
-    return CryptoVerify(key->public_key, input, strlen(input), decoded, size,
+        return JwtVerify(key, input, signature) && HmacAgrees(key, input, decoded, size);
+    return CryptoVerify(key->algorithm, key->public_key, input, strlen(input), decoded, size,
                         key->imported_until == 0);
 }

@@ -1,7 +1,7 @@
 -- Signing keys: their algorithms, rotation, and the end of one; in SQL.
 \ir ../setup.sql
 \ir ../tokens.sql
-SELECT plan(94);
+SELECT plan(96);
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 CREATE FUNCTION pg_temp.token() RETURNS text LANGUAGE sql AS $$SELECT access_token FROM auth.login('ann@example.com', 'Secret123')$$;
 CREATE FUNCTION pg_temp.signing() RETURNS text LANGUAGE sql AS $$SELECT pg_temp.part(pg_temp.token(), 1)::jsonb->>'kid'$$;
@@ -110,4 +110,9 @@ SELECT is((SELECT detail FROM auth.audit_log WHERE action = 'drop_signing_key'),
 -- Nothing signs with a key that does not fit its row.
 UPDATE auth.signing_keys SET secret = (SELECT secret FROM auth.signing_keys WHERE algorithm = 'ES256' AND NOT is_active LIMIT 1) WHERE is_active;
 SELECT is(pg_temp.error('SELECT pg_temp.token()'), 'XX001', 'a private key that is not the public one''s does not sign');
+-- Where there is no key yet, a rotation for later is one for now: somebody has to sign.
+TRUNCATE auth.signing_keys;
+SELECT auth.rotate_signing_key('ES256', '1 day') AS first_kid \gset
+SELECT is(pg_temp.signing(), :'first_kid', 'the first key signs at once');
+SELECT is((SELECT count(*) FROM auth.signing_keys), 1::bigint, 'and is the only one');
 SELECT finish();

@@ -76,6 +76,13 @@ is($s->sql('SELECT count(*) FILTER (WHERE sealed_by IS NULL) FROM auth.signing_k
 $s->sql("SELECT auth.import_signing_key('HS256', repeat('x', 40), '1 day')");
 is($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'seal_signing_keys'"), 2, 'the audit log tells');
 
+# What is sealed belongs to its kid.
+my @hs256 = split /\n/, $s->sql("SELECT kid FROM auth.signing_keys WHERE algorithm = 'HS256' AND imported_until IS NULL ORDER BY created_at");
+$s->sql("UPDATE auth.signing_keys SET secret = (SELECT secret FROM auth.signing_keys WHERE kid = '$hs256[0]') WHERE kid = '$hs256[1]'");
+my $swapped = $s->sql("SELECT kid FROM auth.signing_keys WHERE kid = '$hs256[1]'");
+like(try_sql("UPDATE auth.signing_keys SET signs_from = 'infinity' WHERE kid <> '$swapped'; $login"), qr/^XX001: a sealed signing key does not open/, 'a sealed secret under another kid does not open');
+$s->sql("UPDATE auth.signing_keys SET signs_from = created_at; DELETE FROM auth.signing_keys WHERE kid = '$swapped'");
+
 # A dump, with all that is in it: each stretch of bytes as an HMAC's key, and each as half of one.
 my $victim = $s->login('ann@example.com');
 my $dump = $s->node->safe_psql('auth_service', 'SELECT 1') && do {
