@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test fuzz-tokens lint sanitize docker-check psql help
+.PHONY: run test fuzz-tokens lint sanitize soak-refresh docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -34,6 +34,10 @@ sanitize:
 	@scripts/bootstrap build test
 	@scripts/sanitize
 
+soak-refresh:
+	@scripts/bootstrap build test
+	@ROUNDS=$(or $(ROUNDS),5000) scripts/test tests/t/33_lost_answers.pl
+
 # Needs Docker, which bootstrap does not install: see the script.
 docker-check:
 	@scripts/docker-check
@@ -49,6 +53,7 @@ help:
 	@echo 'make            build the extension and shim/auth-service'
 	@echo 'make install    install both; make installcheck tests against a running server'
 	@echo 'make lint       format and static checks'
+	@echo 'make soak-refresh  refreshes whose connections are cut at random bytes (ROUNDS=5000, SEED=...)'
 	@echo 'make sanitize   the tests over HTTP, with the shim under ASan and UBSan, then under TSan'
 	@echo 'make docker-check  build the images, run them with Docker Compose, try what README says of them'
 	@echo 'make clean      remove what was built'

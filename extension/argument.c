@@ -7,10 +7,12 @@
 #include "catalog/pg_type.h"
 #include "common/jsonapi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonfuncs.h"
 
+#include "argument.h"
 #include "argument_type.h"
 #include "compat.h"
 #include "errors.h"
@@ -50,9 +52,17 @@ RequireObject(text *body)
     ProblemsRaise(&problems);
 }
 
+/* The members of a JSON object in their order, duplicates included; U422A where the text is none. */
+List *
+ArgumentMembers(text *body)
+{
+    RequireObject(body);
+    return StoreJsonMembers(body);
+}
+
 /* The members of this name; *count tells how many there are, the first is returned. */
-static JsonMember *
-FindMember(List *members, const char *name, int *count)
+JsonMember *
+ArgumentFind(List *members, const char *name, int *count)
 {
     JsonMember *found = NULL;
     ListCell *cell;
@@ -66,22 +76,28 @@ FindMember(List *members, const char *name, int *count)
     return found;
 }
 
+/* Note that a member of this name is there more than once. */
+void
+ArgumentTwice(FieldProblems *problems, const char *name)
+{
+    ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Field given more than once", "value_error");
+}
+
 /* The field's value; NULL, and a problem where that is one. */
 static char *
 ReadValue(List *members, const Field *field, FieldProblems *problems)
 {
     int count = 0;
     const char *name = field->name;
-    JsonMember *member = FindMember(members, name, &count);
+    JsonMember *member = ArgumentFind(members, name, &count);
 
     if (member == NULL && field->other != NULL) {
-        member = FindMember(members, field->other, &count);
+        member = ArgumentFind(members, field->other, &count);
         if (member != NULL)
             name = field->other;
     }
     if (count > 1)
-        ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Field given more than once",
-                   "value_error");
+        ArgumentTwice(problems, name);
     else if (member == NULL) {
         if (field->is_required)
             ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Field required", "missing");
@@ -112,11 +128,15 @@ auth_service_arguments(PG_FUNCTION_ARGS)
 
     deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &specifications,
                       &nulls, &count);
-    RequireObject(body);
-    members = StoreJsonMembers(body);
+    members = ArgumentMembers(body);
     for (i = 0; i < count; i++) {
-        Field field = FieldRead(nulls[i] ? "" : TextDatumGetCString(specifications[i]));
-        char *value = ReadValue(members, &field, &problems);
+        Field field;
+        char *value;
+
+        /* Who gives many fields and many members must not hold the backend past a time-out. */
+        CHECK_FOR_INTERRUPTS();
+        field = FieldRead(nulls[i] ? "" : TextDatumGetCString(specifications[i]));
+        value = ReadValue(members, &field, &problems);
 
         nulls[i] = value == NULL;
         if (value != NULL)

@@ -37,6 +37,8 @@ FieldRead(const char *specification)
         field.type = ARGUMENT_INTEGER;
     else if (type != NULL && strcmp(type, ":boolean") == 0)
         field.type = ARGUMENT_BOOLEAN;
+    else if (type != NULL && strcmp(type, ":uuid") == 0)
+        field.type = ARGUMENT_UUID;
     else if (type != NULL)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("invalid field specification \"%s\"", specification)));
@@ -146,6 +148,36 @@ ConvertBoolean(const char *name, const JsonMember *member, FieldProblems *proble
     return NULL;
 }
 
+/* As RFC 9562 writes it, or without its hyphens: 32 hexadecimal digits. */
+static bool
+IsUuid(const char *given)
+{
+    bool has_hyphens = strlen(given) == 36;
+    int i;
+
+    if (!has_hyphens && strlen(given) != 32)
+        return false;
+    for (i = 0; given[i] != '\0'; i++) {
+        bool is_hyphen = has_hyphens && (i == 8 || i == 13 || i == 18 || i == 23);
+
+        if (is_hyphen ? given[i] != '-' : strchr("0123456789abcdefABCDEF", given[i]) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static char *
+ConvertUuid(const char *name, const JsonMember *member, FieldProblems *problems)
+{
+    bool is_text = strcmp(member->type, "string") == 0;
+
+    if (is_text && IsUuid(member->value))
+        return member->value;
+    ProblemAdd(problems, name, AUTH_ERROR_ARGUMENT, "Input should be a valid UUID",
+               is_text ? "uuid_parsing" : "uuid_type");
+    return NULL;
+}
+
 /* "Input should be 'a', 'b' or 'c'" */
 static char *
 ChoiceMessage(const char *choices)
@@ -200,6 +232,8 @@ FieldConvert(const Field *field, const char *name, const JsonMember *member,
         return ConvertBoolean(name, member, problems);
     case ARGUMENT_CHOICE:
         return ConvertChoice(field, name, member, problems);
+    case ARGUMENT_UUID:
+        return ConvertUuid(name, member, problems);
     case ARGUMENT_STRING:
         break;
     }

@@ -12,13 +12,14 @@ typedef enum ArgumentType {
     ARGUMENT_STRING,
     ARGUMENT_INTEGER,
     ARGUMENT_BOOLEAN,
+    ARGUMENT_UUID,
     ARGUMENT_CHOICE
 } ArgumentType;
 
 /*
  * A field asked for.  Its specification reads
  *
- *   name ['|' other] [':integer' | ':boolean' | '(' choice {',' choice} ')'] ['!']
+ *   name ['|' other] [':integer' | ':boolean' | ':uuid' | '(' choice {',' choice} ')'] ['!']
  *
  * and is a string where no type is given; "name|other" takes the one that is there; '!': required.
  */

@@ -2,13 +2,7 @@
  *
  * auth_service.c: the module's entry; a table of contents of what is set up when it is loaded.
  *
- *   SQL function -> account.c, login.c, session.c, password.c, identity.c, balance.c, admin.c,
- *                   list.c, audit.c, import.c, key_admin.c, hook.c, grant.c,
- *                   argument.c                                                 (the rules)
- *                -> token_pair.c, token.c, refresh_token.c, key.c, email.c, cursor.c,
- *                   seal.c, command.c, base64url.c, argument_type.c            (formats)
- *                -> jwt_library.c, crypto_*.c                       (libjwt, libcrypto)
- *                -> store_*.c -> store.c                                       (tables)
+ * README's layout has the rooms: an SQL function's rules, the formats that it reads and writes, the tables.
  */
 #include "postgres.h"
 
@@ -16,8 +10,10 @@
 #include "utils/guc.h"
 
 #include "audit.h"
+#include "guard.h"
 #include "guc.h"
 #include "identity.h"
+#include "session.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,5 +25,7 @@ _PG_init(void)
     GucInit();
     IdentityInit();
     AuditInit();
+    RefreshInit();
+    GuardInit();
     MarkGUCPrefixReserved("auth_service");
 }

@@ -23,4 +23,25 @@
 #define CompatJsonLexContext(json) makeJsonLexContext(json, true)
 #endif
 
+/* Whether a role may call a function, or name what is in a schema; PostgreSQL 16 has one for all. */
+#if PG_VERSION_NUM >= 160000
+#define CompatMayExecute(function, role)                                                           \
+    (object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#define CompatMayUse(schema, role)                                                                 \
+    (object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK)
+#else
+#define CompatMayExecute(function, role)                                                           \
+    (pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#define CompatMayUse(schema, role) (pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK)
+#endif
+
+/* The planner for a part of a query: 17 takes the set operation that it is of as well. */
+#if PG_VERSION_NUM >= 170000
+#define CompatSubqueryPlanner(glob, parse, parent_root)                                            \
+    subquery_planner(glob, parse, parent_root, false, 0.0, NULL)
+#else
+#define CompatSubqueryPlanner(glob, parse, parent_root)                                            \
+    subquery_planner(glob, parse, parent_root, false, 0.0)
+#endif
+
 #endif

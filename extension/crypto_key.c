@@ -96,7 +96,7 @@ KeepFit(EVP_PKEY *key, const char *algorithm, bool is_private)
 static int
 GoOn(EVP_PKEY_CTX *context)
 {
-    return InterruptPending ? 0 : 1;
+    return ProcDiePending || QueryCancelPending ? 0 : 1;
 }
 
 /* A new key of a pair; NULL where that failed or was interrupted. */

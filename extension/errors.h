@@ -28,6 +28,9 @@
     X(ADMIN_DELETE, "U403C", "Admin cannot delete their own account.", NULL)                       \
     X(NOT_FOUND, "U404A", "Not found", NULL)                                                       \
     X(USER_NOT_FOUND, "U404B", "User not found", NULL)                                             \
+    X(FUNCTION_NOT_FOUND, "U404C", "Function not found", NULL)                                     \
+    X(FUNCTION_VOLATILE, "U405A", "Method Not Allowed",                                            \
+      "Only a STABLE or IMMUTABLE function can be called by GET.")                                 \
     X(IDEMPOTENCY_KEY_REUSED, "U409A", "Idempotency key was used with another amount", NULL)       \
     X(ARGUMENT, "U422A", "Invalid argument", NULL)                                                 \
     X(EMAIL_INVALID, "U422B", "value is not a valid email address", NULL)                          \

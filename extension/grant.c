@@ -14,10 +14,8 @@
 PG_FUNCTION_INFO_V1(auth_service_allow_api);
 
 /*
- * What allow_api grants.  Not here: what PUBLIC may call (uid, role, jwt), and what is the
- * operator's alone (allow_api, set_hook, import_users, import_signing_key,
- * rotate_signing_key, drop_signing_key, seal_signing_keys).  tests/pgtap/80_privileges.sql finds a
- * function that is forgotten.
+ * What allow_api grants: neither what PUBLIC may call anyway, nor what is the operator's alone, nor what
+ * no role calls.  tests/pgtap/80_privileges.sql lists those, and finds a function that is forgotten.
  */
 static const char *const api_functions[] = {
     "auth.register(text, text, text, text)",
@@ -31,6 +29,11 @@ static const char *const api_functions[] = {
     "auth.update_profile(text, text)",
     "auth.logout()",
     "auth.logout_all()",
+    "auth.sessions()",
+    "auth.revoke_session(uuid)",
+    "auth.revoke_other_sessions()",
+    "auth.introspect(text)",
+    "auth.revoke_token(text)",
     "auth.delete_me()",
     "auth.balance()",
     "auth.change_balance(bigint, text)",
@@ -44,9 +47,13 @@ static const char *const api_functions[] = {
     "auth.audit(bigint, bigint, text, integer, text)",
     "auth._arguments(text, text[])",
     "auth._require_admin()",
+    "auth._refresh_cause()",
+    "auth._asked(integer)",
     "auth._origin(inet, text, text)",
     "auth._issuer()",
     "auth._audit_refused(text, text)",
+    "auth._rpc(text, text, text, text, boolean)",
+    "auth._rpc_functions(text, text)",
 };
 
 /*

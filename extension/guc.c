@@ -28,6 +28,15 @@ int auth_service_refresh_token_idle_ttl = AUTH_REFRESH_TOKEN_IDLE_TTL_DEFAULT;
  */
 bool auth_service_refresh_token_rotation = true;
 
+/*
+ * For so many seconds after a refresh the token that it took is forgiven: its answer may be lost, two
+ * tabs may have it.  Whoever has stolen the token can use it for as long without being noticed.
+ */
+int auth_service_refresh_token_grace = AUTH_REFRESH_TOKEN_GRACE_DEFAULT;
+
+/* A login ends the account's sessions that were used longest ago, beyond so many; 0: none. */
+int auth_service_max_sessions = AUTH_SESSIONS_MAX_DEFAULT;
+
 /* bcrypt's cost: the logarithm of its rounds.  A hash of another cost is renewed at login. */
 int auth_service_bcrypt_cost = AUTH_BCRYPT_COST_DEFAULT;
 
@@ -49,6 +58,8 @@ char *auth_service_audience = NULL;
  * the configuration file sets it, since it runs a program as the server.
  */
 char *auth_service_key_encryption_command = NULL;
+/* Whether dropping the extension may take the accounts along: see guard.c. */
+bool auth_service_allow_drop = false;
 
 /* name, variable, default, limits, unit flag, description */
 static void
@@ -116,6 +127,13 @@ GucInit(void)
               "Sets how long a session lasts without being refreshed.");
     DefineBool("auth_service.refresh_token_rotation", &auth_service_refresh_token_rotation, true,
                "Gives a new refresh token at each refresh and ends the session on reuse.");
+    DefineInt("auth_service.refresh_token_grace", &auth_service_refresh_token_grace,
+              AUTH_REFRESH_TOKEN_GRACE_DEFAULT, AUTH_REFRESH_TOKEN_GRACE_MIN,
+              AUTH_REFRESH_TOKEN_GRACE_MAX, GUC_UNIT_S,
+              "Sets how long a used refresh token gives its successor again.");
+    DefineInt("auth_service.max_sessions", &auth_service_max_sessions, AUTH_SESSIONS_MAX_DEFAULT,
+              AUTH_SESSIONS_MAX_MIN, AUTH_SESSIONS_MAX_MAX, 0,
+              "Sets how many sessions an account has at most; 0 for any number.");
     DefineInt("auth_service.bcrypt_cost", &auth_service_bcrypt_cost, AUTH_BCRYPT_COST_DEFAULT,
               AUTH_BCRYPT_COST_MIN, AUTH_BCRYPT_COST_MAX, 0,
               "Sets the cost of new password hashes (2^cost rounds).");
@@ -137,4 +155,6 @@ GucInit(void)
                  "Sets the audience that access tokens name and must name; empty for none.");
     DefineCommand("auth_service.key_encryption_command", &auth_service_key_encryption_command,
                   "Sets the command that prints the key with which signing keys are sealed.");
+    DefineBool("auth_service.allow_drop", &auth_service_allow_drop, false,
+               "Lets the extension be dropped while it holds accounts.");
 }

@@ -14,6 +14,14 @@
 #define AUTH_REFRESH_TOKEN_TTL_MAX          (366 * 24 * 60 * 60)
 #define AUTH_REFRESH_TOKEN_IDLE_TTL_DEFAULT (7 * 24 * 60 * 60)
 
+#define AUTH_REFRESH_TOKEN_GRACE_MIN     0
+#define AUTH_REFRESH_TOKEN_GRACE_DEFAULT 10
+#define AUTH_REFRESH_TOKEN_GRACE_MAX     (60 * 60)
+
+#define AUTH_SESSIONS_MAX_MIN     0
+#define AUTH_SESSIONS_MAX_DEFAULT 0
+#define AUTH_SESSIONS_MAX_MAX     1000000
+
 #define AUTH_BCRYPT_COST_MIN     4
 #define AUTH_BCRYPT_COST_DEFAULT 12
 #define AUTH_BCRYPT_COST_MAX     16
@@ -27,6 +35,8 @@ extern int auth_service_access_token_ttl;
 extern int auth_service_refresh_token_ttl;
 extern int auth_service_refresh_token_idle_ttl;
 extern bool auth_service_refresh_token_rotation;
+extern int auth_service_refresh_token_grace;
+extern int auth_service_max_sessions;
 extern int auth_service_bcrypt_cost;
 extern int auth_service_password_min_length;
 extern bool auth_service_password_require_lower;
@@ -36,6 +46,7 @@ extern char *auth_service_password_forbidden_characters;
 extern char *auth_service_issuer;
 extern char *auth_service_audience;
 extern char *auth_service_key_encryption_command;
+extern bool auth_service_allow_drop;
 
 extern void GucInit(void);
 

@@ -132,7 +132,10 @@ CallFunction(const HookFunction *function, const HookRow *hook)
     Invoke(function->id, hook->event);
     error_context_stack = callback.previous;
     SetUserIdAndSecContext(user, security_context);
-    AtEOXact_GUC(true, settings_level);
+    /* What the hook SETs, with or without LOCAL, ends with it: fronts share connections.  With that ends
+     * what it has called said of the commit; it is said again. */
+    AtEOXact_GUC(/* isCommit */ false, settings_level);
+    StoreCommitDurably();
 }
 
 bool

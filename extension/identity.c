@@ -200,18 +200,30 @@ IsOperator(void)
     return !InLocalUserIdChange() && has_privs_of_role(GetUserId(), StoreOwner());
 }
 
+/*
+ * Whether an admin asks, or an operator without an identity.  U401A where nobody does, U401B or U403A
+ * for an identity that no longer stands.
+ */
+bool
+IsAdminAsking(void)
+{
+    SessionRow session;
+
+    if (identity == NULL) {
+        if (!IsOperator())
+            ErrorRaise(AUTH_ERROR_NOT_AUTHENTICATED);
+        return true;
+    }
+    LookAgain(identity, &session);
+    return session.role == USER_ROLE_ADMIN;
+}
+
 /* Pass for an admin, and for an operator without an identity; else U404A, or as above. */
 void
 RequireAdmin(void)
 {
-    if (identity != NULL) {
-        SessionRow session;
-
-        LookAgain(identity, &session);
-        if (session.role != USER_ROLE_ADMIN)
-            ErrorRaise(AUTH_ERROR_NOT_FOUND);
-    } else if (!IsOperator())
-        ErrorRaise(AUTH_ERROR_NOT_AUTHENTICATED);
+    if (!IsAdminAsking())
+        ErrorRaise(AUTH_ERROR_NOT_FOUND);
 }
 
 /* SQL function: _require_admin() returns void: RequireAdmin, for fronts that must ask first. */

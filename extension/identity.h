@@ -25,6 +25,7 @@ extern Jsonb *IdentityClaims(const char *claims, UserRole role);
 extern int64 IdentityUserId(void);
 extern const Identity *RequireIdentity(void);
 extern const Identity *RequireLiveIdentity(void);
+extern bool IsAdminAsking(void);
 extern void RequireAdmin(void);
 extern void RequireOperator(void);
 

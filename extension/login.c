@@ -9,7 +9,6 @@
 #include "utils/timestamp.h"
 
 #include "audit.h"
-#include "compat.h"
 #include "errors.h"
 #include "guc.h"
 #include "hook.h"
@@ -21,6 +20,24 @@
 
 PG_FUNCTION_INFO_V1(auth_service_login);
 
+/* Make room for one more session where there is a limit.  The account is locked: nobody else does. */
+static void
+KeepToLimit(int64 user_id, TimestampTz now)
+{
+    int64 ended;
+
+    if (auth_service_max_sessions == 0)
+        return;
+    ended = StoreSessionsLimit(
+        user_id, auth_service_max_sessions - 1, now,
+        TimestampTzPlusMilliseconds(now, -(int64)auth_service_refresh_token_idle_ttl * 1000));
+    if (ended > 0)
+        AuditRecord(&(AuditEvent){.action = "session_limit",
+                                  .user_id = user_id,
+                                  .is_own = true,
+                                  .detail = psprintf("{\"sessions\": " INT64_FORMAT "}", ended)});
+}
+
 static Datum
 StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now)
 {
@@ -31,6 +48,7 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
 
     token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
     RandomBytes(key, sizeof(key));
+    KeepToLimit(account->id, now);
     StoreSessionInsert(
         &token, key, &sealed_by, now,
         TimestampTzPlusMilliseconds(now, (int64)auth_service_refresh_token_ttl * 1000),

@@ -24,7 +24,9 @@
 #define TAG_BYTES   16
 #define BODY_BYTES  (1 + 8 + UUID_LEN + 8 + 8)
 #define TOKEN_BYTES (BODY_BYTES + TAG_BYTES)
-#define TOKEN_CHARS ((TOKEN_BYTES * 4 + 2) / 3)
+#define TOKEN_CHARS AUTH_REFRESH_TOKEN_CHARS
+
+StaticAssertDecl(TOKEN_CHARS == (TOKEN_BYTES * 4 + 2) / 3, "a refresh token has another length");
 
 static void
 PutInt64(unsigned char *to, int64 value)

@@ -7,7 +7,8 @@
 
 #include "user.h"
 
-#define AUTH_REFRESH_KEY_BYTES 32
+#define AUTH_REFRESH_KEY_BYTES   32
+#define AUTH_REFRESH_TOKEN_CHARS 76
 
 typedef struct RefreshToken {
     int64 user_id;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * session.c: sessions: refresh, logout, and the identity of a token; login.c starts them.
+ * session.c: sessions: logout, and the identity of a token; login.c starts them, refresh.c goes on.
  *
  * A session is a row while it lives.  To end it is to delete the row: from then on its access
  * tokens, wherever they are, and its refresh token are refused.
@@ -18,139 +18,42 @@
 #include "audit.h"
 #include "compat.h"
 #include "errors.h"
-#include "guc.h"
 #include "identity.h"
-#include "refresh_token.h"
-#include "seal.h"
+#include "session.h"
 #include "store.h"
 #include "token.h"
-#include "token_pair.h"
 
-/* How long the refresh token before the current one is forgiven: a lost answer, two tabs. */
-#define REFRESH_GRACE_SECONDS 10
 /* users.last_activity_at is noted at most so often. */
 #define ACTIVITY_SECONDS 60
 
-PG_FUNCTION_INFO_V1(auth_service_refresh);
 PG_FUNCTION_INFO_V1(auth_service_logout);
 PG_FUNCTION_INFO_V1(auth_service_logout_all);
 PG_FUNCTION_INFO_V1(auth_service_authenticate);
 PG_FUNCTION_INFO_V1(auth_service_verify_token);
 
-static TimestampTz
-AddSeconds(TimestampTz time, int seconds)
-{
-    return time + (int64)seconds * USECS_PER_SEC;
-}
-
-/* ---- Refresh --------------------------------------------------------------------------- */
+/* ---- Generations ------------------------------------------------------------------------ */
 
 /*
- * Whether this generation was committed, as far as the row can tell: one that is ahead was not, nor
- * one beside the current or the previous.  Older ones are believed; they soon expire.
+ * One that is ahead of the row was not committed, nor one beside those that the row remembers.  What
+ * is older than those is not known; so many steps make it an old story.
  */
-static bool
-IsCommitted(const Generation *given, const SessionRow *session)
+GenerationPlace
+SessionPlace(const Generation *given, const SessionRow *session)
 {
     const Generation *current = &session->generation;
+    int64 behind = current->counter - given->counter;
 
-    if (given->counter == current->counter)
-        return given->nonce == current->nonce;
-    if (given->counter == current->counter - 1)
-        return given->nonce == session->previous_nonce;
-    return given->counter < current->counter;
-}
-
-/* What to answer to an authentic refresh token of a living session. */
-typedef enum RefreshVerdict {
-    REFRESH_STEP,        /* the current one: go on to the next generation */
-    REFRESH_SAME,        /* forgiven, or without rotation: the current generation again */
-    REFRESH_UNCOMMITTED, /* its transaction rolled back, or was lost in a failover */
-    REFRESH_EXPIRED,     /* its session is over */
-    REFRESH_REUSED       /* used before: somebody has a copy */
-} RefreshVerdict;
-
-static RefreshVerdict
-JudgeRefresh(const Generation *given, const SessionRow *session, TimestampTz asked_at)
-{
-    const Generation *current = &session->generation;
-
-    if (!IsCommitted(given, session))
-        return REFRESH_UNCOMMITTED;
-    if (given->counter == current->counter)
-        return auth_service_refresh_token_rotation ? REFRESH_STEP : REFRESH_SAME;
-    if (given->counter == current->counter - 1 &&
-        asked_at <= AddSeconds(session->last_used_at, REFRESH_GRACE_SECONDS))
-        return REFRESH_SAME;
-    return REFRESH_REUSED;
-}
-
-/* Whether the session's two limits, from its login and from its last use, are still ahead. */
-static bool
-IsWithinLimits(const SessionRow *session, TimestampTz now)
-{
-    return now < session->expires_at &&
-           now < AddSeconds(session->last_used_at, auth_service_refresh_token_idle_ttl);
-}
-
-/*
- * SQL function: refresh(refresh_token text) returns auth.token_pair
- *
- * NULL where the token is none of ours, or its session has ended, or it was used before; the last
- * ends the session.  That is why it is no error: an error would undo it.  RFC 9700, 4.14.2.
- */
-Datum
-auth_service_refresh(PG_FUNCTION_ARGS)
-{
-    text *argument = PG_GETARG_TEXT_PP(0);
-    const char *given = VARDATA_ANY(argument);
-    Size size = VARSIZE_ANY_EXHDR(argument);
-    unsigned char key[AUTH_REFRESH_KEY_BYTES];
-    RefreshToken token;
-    SealId sealed_by;
-    SessionRow session;
-    TimestampTz asked_at; /* before the wait for the lock: who waits there saw nobody else's step */
-    TimestampTz now;
-
-    /* Nothing is locked for a token that we did not issue. */
-    if (!RefreshTokenDecode(given, size, &token) ||
-        !StoreSessionKey(token.user_id, &token.session_id, key, &sealed_by))
-        PG_RETURN_NULL();
-    SealSessionKey(&sealed_by, &token.session_id, key);
-    if (!RefreshTokenIsAuthentic(given, size, &token, key))
-        PG_RETURN_NULL();
-    asked_at = GetCurrentTimestamp();
-    StoreCommitDurably();
-    if (!StoreSessionLock(token.user_id, &token.session_id, &session)) {
-        StoreRequireSeen(false);
-        PG_RETURN_NULL();
-    }
-    if (session.is_blocked)
-        PG_RETURN_NULL();
-    now = GetCurrentTimestamp();
-    switch (IsWithinLimits(&session, now) ? JudgeRefresh(&token.generation, &session, asked_at)
-                                          : REFRESH_EXPIRED) {
-    case REFRESH_STEP:
-        token.generation = (Generation){session.generation.counter + 1, TokenPairNonce()};
-        StoreSessionStep(&token, now);
-        break;
-    case REFRESH_SAME:
-        /* Without rotation the use is noted all the same, for the idle limit. */
-        if (token.generation.counter == session.generation.counter)
-            StoreSessionTouch(token.user_id, &token.session_id, now);
-        token.generation = session.generation;
-        break;
-    case REFRESH_UNCOMMITTED:
-        PG_RETURN_NULL();
-    case REFRESH_EXPIRED:
-        StoreSessionDelete(token.user_id, &token.session_id);
-        PG_RETURN_NULL();
-    case REFRESH_REUSED:
-        StoreSessionDelete(token.user_id, &token.session_id);
-        AuditRecord(&(AuditEvent){.action = "refresh_reused", .user_id = token.user_id});
-        PG_RETURN_NULL();
-    }
-    PG_RETURN_DATUM(TokenPair(fcinfo, session.role, &token, key));
+    if (behind < 0)
+        return GENERATION_UNCOMMITTED;
+    if (behind == 0)
+        return given->nonce == current->nonce ? GENERATION_CURRENT : GENERATION_UNCOMMITTED;
+    if (behind == 1)
+        return given->nonce == session->previous_nonce ? GENERATION_PREVIOUS
+                                                       : GENERATION_UNCOMMITTED;
+    if (behind - 2 >= session->older_count)
+        return GENERATION_FORGOTTEN;
+    return given->nonce == session->older[behind - 2].nonce ? GENERATION_OLDER
+                                                            : GENERATION_UNCOMMITTED;
 }
 
 /* ---- Logout ----------------------------------------------------------------------------- */
@@ -189,6 +92,15 @@ auth_service_logout_all(PG_FUNCTION_ARGS)
 
 /* ---- The identity of a token ------------------------------------------------------------ */
 
+/* Whether the session has given out this generation, and remembers it. */
+static bool
+IsKnownGeneration(const Generation *given, const SessionRow *session)
+{
+    GenerationPlace place = SessionPlace(given, session);
+
+    return place != GENERATION_UNCOMMITTED && place != GENERATION_FORGOTTEN;
+}
+
 typedef enum TokenVerdict { TOKEN_GOOD, TOKEN_BAD, TOKEN_BLOCKED } TokenVerdict;
 
 /*
@@ -205,7 +117,7 @@ JudgeToken(text *token, TokenClaims *claims, SessionRow *session)
     if (session->is_blocked)
         return TOKEN_BLOCKED;
     return IsSessionAlive(session, GetCurrentTimestamp()) &&
-                   (claims->is_imported || IsCommitted(&claims->generation, session))
+                   (claims->is_imported || IsKnownGeneration(&claims->generation, session))
                ? TOKEN_GOOD
                : TOKEN_BAD;
 }
@@ -218,7 +130,7 @@ static void
 NoteActivity(int64 user_id, TimestampTz last_activity_at)
 {
     TimestampTz now = GetCurrentTimestamp();
-    TimestampTz before = AddSeconds(now, -ACTIVITY_SECONDS);
+    TimestampTz before = now - ACTIVITY_SECONDS * USECS_PER_SEC;
 
     if (last_activity_at < before && !IsTransactionBlock() && !XactReadOnly &&
         !RecoveryInProgress())
@@ -226,9 +138,24 @@ NoteActivity(int64 user_id, TimestampTz last_activity_at)
 }
 
 /*
+ * Record that the transaction, which has an identity, gets another user's: whoever reads the log of
+ * what the two did sees that it was one caller.  Where nothing can be written, nothing can be done
+ * that is in the log either.
+ */
+static void
+NoteSwitch(int64 user_id)
+{
+    int64 before = IdentityUserId();
+
+    if (before != 0 && before != user_id && !XactReadOnly && !RecoveryInProgress())
+        AuditRecord(&(AuditEvent){.action = "switch_identity", .user_id = user_id});
+}
+
+/*
  * SQL function: authenticate(access_token text) returns bigint
  *
- * The user's id; and the user is the identity until the transaction ends.  U401B for a token that
+ * The user's id; and the user is the identity until the transaction ends, or another is: the last one
+ * counts.  U401B for a token that
  * is not good, U403A for a blocked account.
  */
 Datum
@@ -248,8 +175,15 @@ auth_service_authenticate(PG_FUNCTION_ARGS)
         ErrorRaise(AUTH_ERROR_BLOCKED);
     }
     NoteActivity(claims.user_id, session.last_activity_at);
+    NoteSwitch(claims.user_id);
     IdentitySet(claims.user_id, session.role, &claims.session_id, claims.json);
     PG_RETURN_INT64(claims.user_id);
+}
+
+bool
+SessionVerifyToken(text *token, TokenClaims *claims, SessionRow *session)
+{
+    return JudgeToken(token, claims, session) == TOKEN_GOOD;
 }
 
 /*
@@ -264,7 +198,7 @@ auth_service_verify_token(PG_FUNCTION_ARGS)
     TokenClaims claims;
     SessionRow session;
 
-    if (JudgeToken(PG_GETARG_TEXT_PP(0), &claims, &session) != TOKEN_GOOD)
+    if (!SessionVerifyToken(PG_GETARG_TEXT_PP(0), &claims, &session))
         PG_RETURN_NULL();
     PG_RETURN_JSONB_P(IdentityClaims(claims.json, session.role));
 }

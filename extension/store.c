@@ -369,16 +369,20 @@ StoreRequireSeen(bool seen)
                  errdetail("The account or session is newer than the transaction's snapshot.")));
 }
 
-/* Run a command that cannot be prepared, as the owner. */
+/* Run a command that cannot be prepared, as the owner; its names are PostgreSQL's where they have no schema. */
 void
 StoreCommand(const char *sql)
 {
+    int settings_level = NewGUCNestLevel();
     StoreCall call;
     int result;
 
+    set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                      GUC_ACTION_SAVE, true, 0, false);
     StoreBegin(&call);
     result = SPI_execute(sql, /* read_only */ false, /* all rows */ 0);
     if (result < 0)
         elog(ERROR, "could not run a command: %s", SPI_result_code_string(result));
     StoreEnd(&call);
+    AtEOXact_GUC(true, settings_level);
 }

@@ -12,6 +12,7 @@
 
 #include "key.h"
 #include "refresh_token.h"
+#include "rpc_function.h"
 #include "user.h"
 
 /* An account for the checks of a password; mirrors a part of auth.users. */
@@ -21,6 +22,14 @@ typedef struct AccountRow {
     bool is_blocked;
     char *password_hash; /* NULL: nobody can log in with a password */
 } AccountRow;
+
+/* So many generations before the previous one a session remembers; their access tokens are good. */
+#define AUTH_OLDER_GENERATIONS 16
+
+typedef struct OlderGeneration {
+    int64 nonce;
+    TimestampTz ended_at; /* when the next one took its place */
+} OlderGeneration;
 
 /* A session with what decides whether it still stands; mirrors parts of auth.sessions and users. */
 typedef struct SessionRow {
@@ -33,6 +42,8 @@ typedef struct SessionRow {
     TimestampTz last_used_at;
     Generation generation;
     int64 previous_nonce; /* of the generation before; generation's own where there was none */
+    int older_count;
+    OlderGeneration older[AUTH_OLDER_GENERATIONS]; /* those before that one, the last first */
 } SessionRow;
 
 static inline bool
@@ -40,6 +51,15 @@ IsSessionAlive(const SessionRow *session, TimestampTz now)
 {
     return session->exists && now < session->expires_at;
 }
+
+/* What an introspection tells of an account and its session, which exists where session.exists. */
+typedef struct SessionDescription {
+    SessionRow session;
+    unsigned char refresh_key[AUTH_REFRESH_KEY_BYTES]; /* as it lies in the table */
+    SealId sealed_by;
+    TimestampTz created_at;
+    char *email;
+} SessionDescription;
 
 /* The id of identities that have no session: those of imported access tokens. */
 extern const pg_uuid_t no_session;
@@ -210,6 +230,14 @@ extern void StoreSessionTouch(int64 user_id, const pg_uuid_t *id, TimestampTz no
 extern bool StoreSessionDelete(int64 user_id, const pg_uuid_t *id);
 extern void StoreSessionsDelete(int64 user_id);
 
+extern bool StoreSessionDescribe(int64 user_id, const pg_uuid_t *id,
+                                 SessionDescription *description);
+extern void StoreListSessions(int64 user_id, const pg_uuid_t *current, TimestampTz now,
+                              TimestampTz idle_since, StoreRowSink sink, void *context);
+extern int64 StoreOtherSessionsDelete(int64 user_id, const pg_uuid_t *kept, TimestampTz now,
+                                      TimestampTz idle_since);
+extern int64 StoreSessionsLimit(int64 user_id, int64 kept, TimestampTz now, TimestampTz idle_since);
+
 extern bool StoreKeyFind(const char *kid, KeyRow *key);
 extern bool StoreKeySigning(TimestampTz now, char *kid);
 extern bool StoreKeyNewest(KeyRow *key);
@@ -230,6 +258,8 @@ extern void StoreImportUsers(text *users, TimestampTz now, const ImportJudge *ju
 extern bool StoreHookFind(const char *event, int64 user_id, HookRow *hook);
 extern void StoreHookSet(const char *event, const char *schema, const char *name);
 extern void StoreHookDelete(const char *event);
+
+extern char *StoreRpc(RpcInvocation *invocation);
 
 extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -12,6 +13,10 @@
 #include "compat.h"
 #include "store.h"
 #include "store_statement.h"
+
+#define OLDER_BYTES "256"
+
+StaticAssertDecl(AUTH_OLDER_GENERATIONS * 16 == 256, "OLDER_BYTES has another number");
 
 const pg_uuid_t no_session = {{0}};
 
@@ -42,6 +47,35 @@ StoreSessionInsert(const RefreshToken *token, const unsigned char *refresh_key,
     StoreExecute(&statement, values, nulls);
 }
 
+static int64
+ReadInt64(const char *from)
+{
+    uint64 swapped;
+
+    memcpy(&swapped, from, 8);
+    return (int64)pg_ntoh64(swapped);
+}
+
+/* sessions.older_generations: 16 bytes each, nonce and time, the last first; NULL: none. */
+void
+ColumnOlder(int number, SessionRow *session)
+{
+    bool is_null;
+    Datum value = Column(number, &is_null);
+    bytea *older;
+    int i;
+
+    if (is_null)
+        return;
+    older = DatumGetByteaPP(value);
+    session->older_count = (int)Min(VARSIZE_ANY_EXHDR(older) / 16, AUTH_OLDER_GENERATIONS);
+    for (i = 0; i < session->older_count; i++) {
+        const char *entry = VARDATA_ANY(older) + 16 * i;
+
+        session->older[i] = (OlderGeneration){ReadInt64(entry), ReadInt64(entry + 8)};
+    }
+}
+
 /*
  * The account behind a session, and whether session and key stand; false where there is no such
  * account.  kid: the key asked for, "" for none.  This is the statement that every request runs.
@@ -54,7 +88,7 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
         " s.refresh_counter, s.refresh_nonce, s.previous_nonce,"
         " EXISTS (SELECT FROM auth.signing_keys k WHERE k.kid" EQ "$3 AND k.retired_at IS NULL"
         " AND (k.verifies_until IS NULL OR k.verifies_until OPERATOR(pg_catalog.>) $4)),"
-        " u.takes_imported_tokens"
+        " u.takes_imported_tokens, s.older_generations"
         " FROM auth.users u LEFT JOIN auth.sessions s ON s.user_id" EQ "u.id AND s.user_id" EQ
         "$1 AND s.id" EQ "$2 WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
         4,
@@ -81,6 +115,7 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
         session->generation.nonce = DatumGetInt64(Column(6, &is_null));
         session->previous_nonce = DatumGetInt64(Column(7, &is_null));
         session->key_verifies = DatumGetBool(ColumnNotNull(8));
+        ColumnOlder(10, session);
         if (IsNoSession(id) && DatumGetBool(ColumnNotNull(9))) {
             session->exists = true;
             session->expires_at = DT_NOEND;
@@ -127,7 +162,7 @@ StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session)
 {
     static Statement statement = {
         "SELECT u.role" EQ "'admin', u.blocked_at IS NOT NULL, s.expires_at, s.last_used_at,"
-        " s.refresh_counter, s.refresh_nonce, s.previous_nonce"
+        " s.refresh_counter, s.refresh_nonce, s.previous_nonce, s.older_generations"
         " FROM auth.sessions s JOIN auth.users u ON u.id" EQ "s.user_id WHERE s.user_id" EQ
         "$1 AND s.id" EQ "$2 AND u.deleted_at IS NULL FOR NO KEY UPDATE OF s",
         2,
@@ -149,17 +184,24 @@ StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session)
         session->generation.counter = DatumGetInt64(ColumnNotNull(5));
         session->generation.nonce = DatumGetInt64(ColumnNotNull(6));
         session->previous_nonce = DatumGetInt64(ColumnNotNull(7));
+        ColumnOlder(8, session);
     }
     StoreEnd(&call);
     return found;
 }
 
-/* Make this token's generation the session's current one. */
+/*
+ * Make this token's generation the session's current one.  The row remembers so many before it: by
+ * their nonces a pair of a refresh that rolled back is told from one of theirs.
+ */
 void
 StoreSessionStep(const RefreshToken *token, TimestampTz now)
 {
     static Statement statement = {
         "UPDATE auth.sessions s SET refresh_counter = $3, previous_nonce = s.refresh_nonce,"
+        " older_generations = pg_catalog.substring(pg_catalog.int8send(s.previous_nonce)"
+        " OPERATOR(pg_catalog.||) pg_catalog.timestamptz_send(s.last_used_at)"
+        " OPERATOR(pg_catalog.||) COALESCE(s.older_generations, ''), 1, " OLDER_BYTES "),"
         " refresh_nonce = $4, last_used_at = $5 WHERE s.user_id" EQ "$1 AND s.id" EQ "$2",
         5,
         {INT8OID, UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID},

@@ -61,5 +61,6 @@ extern Datum ColumnNotNull(int number);
 extern UserRole ColumnRole(int number); /* of a boolean: whether it is an admin */
 extern SealId ColumnSeal(int number);
 extern char *ColumnText(const StoreCall *call, int number);
+extern void ColumnOlder(int number, SessionRow *session); /* store_session.c */
 
 #endif

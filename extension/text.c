@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/json.h"
@@ -24,6 +26,12 @@ TextIsPrintable(text *value, int chars_max)
         if ((unsigned char)c[i] < 0x20 || c[i] == 0x7F)
             return false;
     return size > 0 && pg_mbstrlen_with_len(c, (int)size) <= chars_max;
+}
+
+text *
+TextUpTo(Datum argument, Size bytes_max)
+{
+    return toast_raw_datum_size(argument) - VARHDRSZ <= bytes_max ? DatumGetTextPP(argument) : NULL;
 }
 
 char *

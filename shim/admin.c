@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "admin_rpc.h"
 #include "db_admin.h"
 
 #define PASSWORD_LINE_MAX 1024
@@ -25,6 +26,8 @@ static const char *const role_settings[] = {
     "ALTER ROLE %I IN DATABASE %I SET statement_timeout = '6s'",
     "ALTER ROLE %I IN DATABASE %I SET default_transaction_isolation = 'read committed'",
     "ALTER ROLE %I IN DATABASE %I SET lock_timeout = '5s'",
+    /* Deferred triggers run at the commit, where no statement_timeout holds. */
+    "ALTER ROLE %I IN DATABASE %I SET client_connection_check_interval = '1s'",
     "ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = '30s'",
     "ALTER ROLE %I IN DATABASE %I SET log_min_messages = fatal",
     "ALTER ROLE %I IN DATABASE %I SET log_parameter_max_length = 0",
@@ -128,9 +131,8 @@ allow_api(struct db_admin *admin, const char *role)
     return true;
 }
 
-/* The role of `serve` must be able to do nothing but what it was given. */
-static bool
-is_ordinary_role(struct db_admin *admin, const char *role)
+bool
+admin_is_ordinary_role(struct db_admin *admin, const char *role)
 {
     char *found =
         db_admin_value(admin,
@@ -163,7 +165,7 @@ make_role(struct db_admin *admin, const struct config *config, const char *datab
         if (done)
             printf("made role %s\n", role);
     }
-    done = done && is_ordinary_role(admin, role);
+    done = done && admin_is_ordinary_role(admin, role);
     free(found);
     if (done && config->shim_password != NULL)
         done = db_admin_set_password(admin, role, config->shim_password);
@@ -201,7 +203,9 @@ admin_init_db(const struct config *config)
     struct db_admin *admin = NULL;
     bool done = database != NULL && make_database(config, database) &&
                 (admin = db_admin_open(config, database)) != NULL && make_extension(admin) &&
-                make_role(admin, config, database) && set_lifetimes(admin, config, database);
+                make_role(admin, config, database) &&
+                admin_make_anonymous_role(admin, config, database) &&
+                admin_open_rpc_schema(admin, config) && set_lifetimes(admin, config, database);
 
     if (admin != NULL)
         db_admin_close(admin);
@@ -262,7 +266,8 @@ admin_drop_db(const struct config *config)
         done = db_admin_command(admin, "DROP DATABASE %I WITH (FORCE)", 1, VALUES(database));
         if (done)
             printf("dropped database %s\n", database);
-        done = done && drop_role(admin, config->shim_role);
+        done = done && drop_role(admin, config->shim_role) &&
+               drop_role(admin, config->rpc_anonymous_role);
         db_admin_close(admin);
     }
     free(database);

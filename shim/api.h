@@ -8,7 +8,7 @@
 #include "db.h"
 #include "http.h"
 
-/* The handler to give to http_start; context is the pool. */
-struct http_handler api_handler(struct db_pool *pool);
+/* The handler to give to http_start; there is one. */
+struct http_handler api_handler(const struct config *config, struct db_pool *pool);
 
 #endif

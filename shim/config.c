@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * config.c: the table of options.  An option wins over its environment variables, of which the
- * first that is set wins; secrets have no option, since command lines are public on a machine.
+ * config.c: reading the options, whose table is in config_options.c.  An option wins over its
+ * environment variables, of which the first that is set wins; secrets have no option, since command
+ * lines are public on a machine.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -12,158 +13,7 @@
 #include <unistd.h>
 
 #include "config.h"
-
-#define OPTION_WORDS_MAX 4
-
-enum option_kind { OPTION_TEXT, OPTION_NUMBER, OPTION_WORD, OPTION_FLAG, OPTION_NO_FLAG };
-
-struct option_row {
-    const char *name;           /* without "--"; NULL: environment only */
-    const char *environment[2]; /* the second one: what the service before us called it */
-    enum option_kind kind;
-    size_t offset;
-    int minimum, maximum;
-    const char *words[OPTION_WORDS_MAX]; /* of OPTION_WORD: the value is the number of one */
-    const char *initial;                 /* NULL: none */
-    const char *help;
-};
-
-#define FIELD(field)     offsetof(struct config, field)
-#define NUMBER(from, to) .kind = OPTION_NUMBER, .minimum = from, .maximum = to
-
-static const struct option_row options[] = {
-    {.name = "host",
-     .environment = {"AUTH_SERVICE_HOST"},
-     .offset = FIELD(host),
-     .initial = "127.0.0.1",
-     .help = "IPv4 address to listen on"},
-    {.name = "port",
-     .environment = {"AUTH_SERVICE_PORT"},
-     .offset = FIELD(port),
-     NUMBER(1, 65535),
-     .initial = "8000",
-     .help = "port to listen on"},
-    {.name = "threads",
-     .environment = {"AUTH_SERVICE_THREADS"},
-     .offset = FIELD(threads),
-     NUMBER(1, 4096),
-     .initial = "512",
-     .help = "connections served at the same time"},
-    {.name = "max-body",
-     .environment = {"AUTH_SERVICE_MAX_BODY"},
-     .offset = FIELD(max_body),
-     NUMBER(256, 16777216),
-     .initial = "65536",
-     .help = "largest request body in bytes"},
-    {.name = "request-timeout",
-     .environment = {"AUTH_SERVICE_REQUEST_TIMEOUT"},
-     .offset = FIELD(request_timeout),
-     NUMBER(1, 3600),
-     .initial = "10",
-     .help = "seconds to receive a head, to receive a body, to send an answer"},
-    {.name = "keep-alive-timeout",
-     .environment = {"AUTH_SERVICE_KEEP_ALIVE_TIMEOUT"},
-     .offset = FIELD(keep_alive_timeout),
-     NUMBER(1, 3600),
-     .initial = "15",
-     .help = "seconds that a connection may be idle"},
-    {.name = "docs-dir",
-     .environment = {"AUTH_SERVICE_DOCS_DIR"},
-     .offset = FIELD(docs_dir),
-     .initial = AUTH_SERVICE_DATADIR "/swagger-ui",
-     .help = "folder with the files of Swagger UI, which /docs needs"},
-    {.name = "log-level",
-     .environment = {"AUTH_SERVICE_LOG_LEVEL"},
-     .kind = OPTION_WORD,
-     .offset = FIELD(log_level),
-     .words = {"error", "warning", "info", "debug"},
-     .initial = "info",
-     .help = "least weight of what is logged on standard error"},
-    {.name = "log-format",
-     .environment = {"AUTH_SERVICE_LOG_FORMAT"},
-     .kind = OPTION_WORD,
-     .offset = FIELD(log_format),
-     .words = {"auto", "json", "text"},
-     .initial = "auto",
-     .help = "how; auto: text on a terminal, else JSON, a line each"},
-    {.name = "database-url",
-     .environment = {"AUTH_SERVICE_DATABASE_URL", "DATABASE_URL"},
-     .offset = FIELD(database_url),
-     .help = "libpq connection string or URI"},
-    {.name = "database-host",
-     .environment = {"POSTGRES_HOST"},
-     .offset = FIELD(database_host),
-     .help = "host, or folder of the socket (default: libpq's, PGHOST)"},
-    {.name = "database-port",
-     .environment = {"POSTGRES_PORT"},
-     .offset = FIELD(database_port),
-     .help = "port (default: libpq's, PGPORT)"},
-    {.name = "database-name",
-     .environment = {"POSTGRES_DB"},
-     .offset = FIELD(database_name),
-     .help = "database (default: PGDATABASE, else auth_service)"},
-    {.name = "database-user",
-     .environment = {"POSTGRES_USER"},
-     .offset = FIELD(database_user),
-     .help = "role to connect as (default: libpq's, PGUSER)"},
-    {.environment = {"POSTGRES_PASSWORD"},
-     .offset = FIELD(database_password),
-     .help = "its password (default: libpq's, PGPASSWORD or ~/.pgpass)"},
-    {.name = "pool-size",
-     .environment = {"AUTH_SERVICE_POOL_SIZE"},
-     .offset = FIELD(pool_size),
-     NUMBER(1, 1000),
-     .help = "database connections (default: 4 a core)"},
-    {.name = "hash-slots",
-     .environment = {"AUTH_SERVICE_HASH_SLOTS"},
-     .offset = FIELD(hash_slots),
-     NUMBER(1, 1000),
-     .help = "requests that hash a password at the same time (default: 1 a core)"},
-    {.name = "database-timeout",
-     .environment = {"AUTH_SERVICE_DATABASE_TIMEOUT"},
-     .offset = FIELD(database_timeout),
-     NUMBER(1, 3600),
-     .initial = "8",
-     .help = "seconds for a database call, waiting for a connection included"},
-    {.name = "no-prepare",
-     .environment = {"AUTH_SERVICE_NO_PREPARE"},
-     .kind = OPTION_NO_FLAG,
-     .offset = FIELD(prepare),
-     .help = "do not prepare statements (for pgbouncer's transaction mode before 1.21)"},
-    {.name = "shim-role",
-     .environment = {"AUTH_SERVICE_SHIM_ROLE"},
-     .offset = FIELD(shim_role),
-     .initial = "auth_service_shim",
-     .help = "init-db, drop-db: the role that `serve` connects as"},
-    {.environment = {"AUTH_SERVICE_SHIM_PASSWORD"},
-     .offset = FIELD(shim_password),
-     .help = "init-db: the password that role gets (default: none is set)"},
-    {.name = "access-token-minutes",
-     .environment = {"ACCESS_TOKEN_EXPIRE_MINUTES"},
-     .offset = FIELD(access_token_minutes),
-     NUMBER(1, 10080),
-     .help = "init-db: sets auth_service.access_token_ttl for the database"},
-    {.name = "refresh-token-days",
-     .environment = {"REFRESH_TOKEN_EXPIRE_DAYS"},
-     .offset = FIELD(refresh_token_days),
-     NUMBER(1, 366),
-     .help = "init-db: sets auth_service.refresh_token_ttl for the database"},
-    {.name = "from",
-     .environment = {"AUTH_SERVICE_IMPORT_FROM"},
-     .offset = FIELD(import_from),
-     .help = "import: libpq connection string or URI of the database with the table \"users\""},
-    {.environment = {"AUTH_SERVICE_IMPORT_SECRET"},
-     .offset = FIELD(import_secret),
-     .help =
-         "import: the secret of that service's access tokens, to accept them until they expire"},
-    {.name = "yes",
-     .environment = {"AUTH_SERVICE_YES"},
-     .kind = OPTION_FLAG,
-     .offset = FIELD(yes),
-     .help = "drop-db: do not ask"},
-};
-
-#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+#include "config_options.h"
 
 static void
 fail(const char *format, const char *what)
@@ -254,9 +104,9 @@ print_help(void)
         "auth-service " AUTH_SERVICE_VERSION ": the HTTP front of the PostgreSQL extension "
         "auth_service\n\n"
         "usage: auth-service serve [OPTION...]         answer HTTP requests\n"
-        "       auth-service init-db [OPTION...]       make database, extension and the role of "
+        "       auth-service init-db [OPTION...]       make database, extension and the roles of "
         "`serve`\n"
-        "       auth-service drop-db [--yes]           drop the database and that role\n"
+        "       auth-service drop-db [--yes]           drop the database and those roles\n"
         "       auth-service create-admin EMAIL        make an account that is an admin; its "
         "password\n"
         "                                              from a prompt or standard input\n"
@@ -269,7 +119,7 @@ print_help(void)
         "init-db, drop-db, create-admin and import connect as a superuser, serve as the role that "
         "init-db made.\n\n"
         "option, environment variables: meaning\n");
-    for (i = 0; i < OPTION_COUNT; i++) {
+    for (i = 0; i < option_count; i++) {
         const struct option_row *row = &options[i];
 
         bool is_flag = row->kind == OPTION_FLAG || row->kind == OPTION_NO_FLAG;
@@ -300,7 +150,7 @@ read_defaults(struct config *config)
     if (cores < 1)
         cores = 1;
     *config = (struct config){.pool_size = 4 * cores, .hash_slots = cores, .prepare = true};
-    for (i = 0; i < OPTION_COUNT; i++) {
+    for (i = 0; i < option_count; i++) {
         const char *value = options[i].initial;
 
         for (j = 1; j >= 0; j--) {
@@ -333,11 +183,11 @@ read_option(struct config *config, int argc, char **argv, int *i)
     size_t length = strcspn(name, "=");
     size_t row;
 
-    for (row = 0; row < OPTION_COUNT; row++)
+    for (row = 0; row < option_count; row++)
         if (options[row].name != NULL && strlen(options[row].name) == length &&
             strncmp(options[row].name, name, length) == 0)
             break;
-    if (row == OPTION_COUNT)
+    if (row == option_count)
         fail("unknown option %s", argv[*i]);
     if (options[row].kind == OPTION_FLAG || options[row].kind == OPTION_NO_FLAG) {
         if (name[length] == '=')
@@ -349,7 +199,7 @@ read_option(struct config *config, int argc, char **argv, int *i)
         set_option(config, &options[row], argv[++*i]);
     else
         fail("option %s needs a value", argv[*i]);
-    if (options[row].offset == FIELD(import_from))
+    if (options[row].offset == offsetof(struct config, import_from))
         hide_argument(&config->import_from, (char *)config->import_from);
 }
 
@@ -364,6 +214,15 @@ is_option_given(int argc, char **argv, const char *option)
             (argv[i][length] == '=' || argv[i][length] == '\0'))
             return true;
     return false;
+}
+
+/* Schemas that are not the application's own are never opened to the world. */
+static void
+check_rpc_schema(const char *schema)
+{
+    if (schema != NULL && (strcmp(schema, "auth") == 0 || strncmp(schema, "pg_", 3) == 0 ||
+                           strcmp(schema, "information_schema") == 0 || schema[0] == '\0'))
+        fail("--rpc-schema takes a schema of the application's, not \"%s\"", schema);
 }
 
 void
@@ -392,6 +251,7 @@ config_read(struct config *config, int argc, char **argv)
     }
     if (config->command == NULL)
         fail("%s is missing", "a command");
+    check_rpc_schema(config->rpc_schema);
     config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&
         getenv("PGDATABASE") == NULL)

@@ -35,6 +35,10 @@ struct config {
     int database_timeout; /* seconds for a call, the wait for a connection included */
     bool prepare;         /* statements are prepared; off for pgbouncer before 1.21 */
 
+    /* Calls of the application's functions; init-db and drop-db know the role too. */
+    const char *rpc_schema;         /* NULL: there are none */
+    const char *rpc_anonymous_role; /* as which they run without a token */
+
     /* init-db and drop-db. */
     const char *shim_role;
     const char *shim_password; /* only from the environment; NULL: none */

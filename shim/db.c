@@ -26,13 +26,19 @@ static const struct db_statement authenticate_statement = {
     0, "SELECT auth.authenticate($1)::pg_catalog.text", 1};
 static const struct db_statement require_admin_statement = {1, "SELECT auth._require_admin()", 0};
 static const struct db_statement origin_statement = {
-    2, "SELECT auth._origin($1::pg_catalog.inet, $2, $3)", 3};
+    2, "SELECT auth._origin($1::pg_catalog.inet, $2, $3), auth._asked($4::pg_catalog.int4)", 4};
 
 /* How long a call waits, in milliseconds: for a connection, for a place to hash, and in all where it
  * is a quick one; never longer than its deadline. */
 #define CONNECTION_WAIT 2000
 #define HASH_WAIT       5000
 #define QUICK_TIMEOUT   2000
+
+/* Of a request, in microseconds; the database takes no older one. */
+#define AGE_MAX 10000000LL
+
+/* libpq keeps the room that it has made for an answer: after one with more bytes it is not worth that. */
+#define KEPT_BYTES_MAX (4 * 1024 * 1024)
 
 /* A call on its way: one entry for each result to come, the id of a statement to prepare or -1. */
 struct call {
@@ -157,6 +163,17 @@ read_results(struct call *call)
     return NULL;
 }
 
+/*
+ * Whether it is a statement of ours that calls what is not there, not a function of an application's:
+ * the schema is of an older version, as 55000 says where that is noticed inside.
+ */
+static bool
+lacks_function(const PGresult *pg, const char *sqlstate)
+{
+    return sqlstate != NULL && strcmp(sqlstate, "42883") == 0 &&
+           PQresultErrorField(pg, PG_DIAG_STATEMENT_POSITION) != NULL;
+}
+
 static void
 fill_result(struct db_result *result, PGresult *pg)
 {
@@ -165,9 +182,11 @@ fill_result(struct db_result *result, PGresult *pg)
         const char *sqlstate = PQresultErrorField(pg, PG_DIAG_SQLSTATE);
 
         result->outcome = sqlstate != NULL ? DB_ERROR : DB_UNAVAILABLE;
-        result->sqlstate = sqlstate;
+        result->sqlstate = lacks_function(pg, sqlstate) ? "55000" : sqlstate;
         result->message = PQresultErrorField(pg, PG_DIAG_MESSAGE_PRIMARY);
         result->detail = PQresultErrorField(pg, PG_DIAG_MESSAGE_DETAIL);
+        result->hint = PQresultErrorField(pg, PG_DIAG_MESSAGE_HINT);
+        result->source = PQresultErrorField(pg, PG_DIAG_SOURCE_FUNCTION);
         return;
     }
     result->outcome = DB_DONE;
@@ -175,16 +194,30 @@ fill_result(struct db_result *result, PGresult *pg)
     if (!result->is_null) {
         result->value = PQgetvalue(pg, 0, 0);
         result->length = (size_t)PQgetlength(pg, 0, 0);
+        if (PQnfields(pg) > 1 && !PQgetisnull(pg, 0, 1))
+            result->note = PQgetvalue(pg, 0, 1);
     }
 }
 
-/* Whether the server no longer knows what we have prepared, or knows something else by that name. */
+/* Whether an error is of this SQLSTATE, and raised by this function of the server's where one is given. */
+static bool
+is_error(const struct db_result *result, const char *sqlstate, const char *source)
+{
+    return result->outcome == DB_ERROR && strcmp(result->sqlstate, sqlstate) == 0 &&
+           (source == NULL || (result->source != NULL && strcmp(result->source, source) == 0));
+}
+
+/*
+ * Whether another connection would do better: the server no longer knows what we have prepared, or knows
+ * something else by that name, or will not run it as it has become; or the extension was updated, and this
+ * backend has the library from before.
+ */
 static bool
 is_out_of_step(const struct db_result *result)
 {
-    return result->outcome == DB_ERROR &&
-           (strcmp(result->sqlstate, "26000") == 0 || strcmp(result->sqlstate, "42P05") == 0 ||
-            strcmp(result->sqlstate, "0A000") == 0);
+    return is_error(result, "26000", NULL) || is_error(result, "42P05", NULL) ||
+           is_error(result, "0A000", "RevalidateCachedQuery") ||
+           is_error(result, "42883", "load_external_function");
 }
 
 /* Send what comes before the statement. */
@@ -197,9 +230,12 @@ send_caller(const struct db_pool *pool, struct call *call, const struct db_calle
     if (caller->is_admin && !send_statement(pool, call, &require_admin_statement, NULL))
         return false;
     if (caller->origin != NULL) {
+        long long elapsed = clock_microseconds() - caller->origin->began;
+        char age[24];
         const char *values[] = {caller->origin->address, caller->origin->user_agent,
-                                caller->origin->request_id};
+                                caller->origin->request_id, age};
 
+        snprintf(age, sizeof(age), "%lld", AGE_MAX < elapsed ? AGE_MAX : elapsed);
         return send_statement(pool, call, &origin_statement, values);
     }
     return true;
@@ -223,7 +259,8 @@ run_call(struct db_pool *pool, struct call *call, const struct db_caller *caller
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
     result->user_id = call->user_id;
     if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
-        PQtransactionStatus(pg) != PQTRANS_IDLE || is_out_of_step(result))
+        PQtransactionStatus(pg) != PQTRANS_IDLE || is_out_of_step(result) ||
+        result->length > KEPT_BYTES_MAX)
         pool_drop(pool, call->connection);
 }
 

@@ -19,7 +19,7 @@
 
 struct db_pool;
 
-/* A statement of one row and one column, text; id is its own, from DB_FIRST_STATEMENT to
+/* A statement of one row and one column, text, or two, of which the second is a note; id is its own, from DB_FIRST_STATEMENT to
  * DB_STATEMENTS_MAX - 1. */
 struct db_statement {
     int id;
@@ -27,11 +27,12 @@ struct db_statement {
     int parameter_count;
 };
 
-/* Where a request comes from, for the audit log; each may be NULL. */
+/* Where a request comes from, for the audit log, and when it came; each text may be NULL. */
 struct db_origin {
     const char *address;
     const char *user_agent;
     const char *request_id;
+    long long began; /* clock_microseconds when its head was here */
 };
 
 /* Who calls. */
@@ -61,10 +62,13 @@ struct db_result {
     long long user_id; /* the identity's; 0: there was none */
     const char *value;
     size_t length;
+    const char *note;     /* a second column's text; NULL: none */
     const char *sqlstate; /* of DB_ERROR; never NULL there */
-    const char *message;  /* these two may be NULL */
+    const char *message;  /* these may be NULL */
     const char *detail;
-    void *owner; /* what the texts live in */
+    const char *hint;
+    const char *source; /* the function of PostgreSQL's source that reported it */
+    void *owner;        /* what the texts live in */
 };
 
 /*

@@ -269,24 +269,40 @@ log_notice(void *nothing, const char *message)
     log_event(LEVEL_INFO, "the database says", "notice", message);
 }
 
+/* Why this connection cannot serve; NULL: it can.  A superuser's passes every policy, for every caller. */
+static const char *
+refuse_connection(PGconn *pg)
+{
+    const char *is_superuser = pg ? PQparameterStatus(pg, "is_superuser") : NULL;
+
+    if (pg == NULL)
+        return "out of memory";
+    if (PQstatus(pg) == CONNECTION_OK && is_superuser != NULL && strcmp(is_superuser, "on") == 0)
+        return "the role is a superuser; serve connects as the one that init-db made "
+               "(--database-user)";
+    if (PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg))
+        return PQerrorMessage(pg);
+    return NULL;
+}
+
 static bool
 make_connection(struct db_pool *pool, struct connection *connection)
 {
+    const char *refused;
     PGconn *pg;
 
     if (!may_connect(pool))
         return false;
     count_connected(pool, 1);
     pg = db_connect(pool->config, NULL);
-    if (pg != NULL && PQstatus(pg) == CONNECTION_OK && PQsetnonblocking(pg, 1) == 0 &&
-        PQenterPipelineMode(pg)) {
+    refused = refuse_connection(pg);
+    if (refused == NULL) {
         PQsetNoticeProcessor(pg, log_notice, NULL);
         connection->pg = pg;
         log_event(LEVEL_DEBUG, "connected to the database", NULL, NULL);
         return true;
     }
-    log_event(LEVEL_ERROR, "no connection to the database", "error",
-              pg != NULL ? PQerrorMessage(pg) : "out of memory");
+    log_event(LEVEL_ERROR, "no connection to the database", "error", refused);
     PQfinish(pg);
     pthread_mutex_lock(&pool->mutex);
     pool->connect_after = clock_now() + CONNECT_PAUSE;

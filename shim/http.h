@@ -42,12 +42,13 @@ struct http_log {
 /* An answer.  Texts live until the handler's release is called. */
 struct http_response {
     int status;
-    const char *body; /* unused where the status is 304 */
+    const char *body; /* unused where the status is 204 or 304 */
     size_t body_length;
     const char *content_type; /* NULL: JSON */
     const char *headers;      /* more lines, Cache-Control among them; NULL: nothing is stored */
     const char *allow;        /* value of Allow, or NULL */
     const char *www_authenticate; /* value of WWW-Authenticate, or NULL */
+    const char *reuse;            /* value of X-Refresh-Token-Reuse, or NULL */
     int retry_after;              /* seconds, or 0 */
     bool close;                   /* the connection cannot be used further */
     struct http_log log;

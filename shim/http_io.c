@@ -98,8 +98,8 @@ http_write_response(const struct config *config, struct mg_connection *connectio
 
     buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
     add_date(&out);
-    /* RFC 9110, 8.6: a 304 has no length but that of what it stands for. */
-    if (response->status != 304)
+    /* RFC 9110, 8.6: a 204 has no length, and a 304 none but that of what it stands for. */
+    if (response->status != 204 && response->status != 304)
         buffer_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
                       response->content_type ? response->content_type
                                              : "application/json; charset=utf-8",
@@ -111,10 +111,12 @@ http_write_response(const struct config *config, struct mg_connection *connectio
         buffer_format(&out, "Allow: %s\r\n", response->allow);
     if (response->www_authenticate != NULL)
         buffer_format(&out, "WWW-Authenticate: %s\r\n", response->www_authenticate);
+    if (response->reuse != NULL)
+        buffer_format(&out, "X-Refresh-Token-Reuse: %s\r\n", response->reuse);
     if (response->retry_after > 0)
         buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
     buffer_text(&out, "\r\n");
-    has_body = !is_head && response->status != 304;
+    has_body = !is_head && response->status != 204 && response->status != 304;
     /* A large body is not copied. */
     if (has_body && response->body_length <= COPIED_BODY_MAX) {
         buffer_add(&out, response->body, response->body_length);

@@ -136,7 +136,7 @@ serve(const struct config *config)
     block_signals(&waited);
     pool = db_pool_open(config);
     if (pool != NULL && deadline_start()) {
-        handler = api_handler(pool);
+        handler = api_handler(config, pool);
         server = http_start(config, &handler);
     }
     if (server == NULL) {

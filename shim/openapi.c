@@ -9,6 +9,8 @@
 #include "openapi_parts.h"
 
 static struct buffer document;
+static size_t paths_end; /* where more paths belong in it */
+static struct buffer rpc_errors;
 
 /* An operation's id: the method and the path, as one word. */
 static void
@@ -89,7 +91,7 @@ add_paths(struct buffer *json)
 
     buffer_text(json, ",\"paths\":{");
     for (i = 0; i < route_count; i++) {
-        if (first_row(i, false) != i)
+        if (first_row(i, false) != i || routes[i].is_rpc)
             continue;
         buffer_format(json, "%s\"%s\":{", separator, routes[i].path);
         separator = "";
@@ -101,7 +103,9 @@ add_paths(struct buffer *json)
             separator = ",";
         }
         buffer_text(json, "}");
+        separator = ",";
     }
+    paths_end = json->length;
     buffer_text(json, "}");
 }
 
@@ -120,6 +124,7 @@ openapi_build(void)
                 "{\"name\":\"auth\",\"description\":\"Accounts and sessions\"},"
                 "{\"name\":\"users\",\"description\":\"Users; the lists are for admins\"},"
                 "{\"name\":\"admin\",\"description\":\"For admins; others are told 404\"},"
+                "{\"name\":\"rpc\",\"description\":\"The application's functions\"},"
                 "{\"name\":\"service\",\"description\":\"The service itself\"}]");
     add_paths(json);
     buffer_text(json, ",\"components\":{");
@@ -131,11 +136,26 @@ openapi_build(void)
                       "\"flows\":{\"password\":{\"tokenUrl\":\"/auth/login\",\"scopes\":{}}}},"
                       "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
                       "\"bearerFormat\":\"JWT\",\"description\":\"An access token\"}}}}");
-    return buffer_ok(json);
+    openapi_add_rpc_errors(&rpc_errors);
+    return buffer_ok(json) && buffer_ok(&rpc_errors);
 }
 
 const struct buffer *
 openapi_document(void)
 {
     return &document;
+}
+
+const char *
+openapi_rpc_errors(void)
+{
+    return rpc_errors.data;
+}
+
+void
+openapi_with_paths(struct buffer *json, const char *paths, size_t length)
+{
+    buffer_add(json, document.data, paths_end);
+    buffer_add(json, paths, length);
+    buffer_text(json, document.data + paths_end);
 }

@@ -150,18 +150,28 @@ add_error(struct buffer *json, size_t error, const char *const *codes, bool own)
     buffer_free(&description);
 }
 
+static void
+add_success(struct buffer *json, const struct route *route)
+{
+    int status = route->has_no_body ? 204 : 200;
+
+    buffer_format(json, ",\"responses\":{\"%d\":{\"description\":", status);
+    openapi_add_string(json, status_text(status));
+    add_headers(json, status);
+    if (!route->has_no_body) {
+        buffer_text(json, ",\"content\":{\"application/json\":{\"schema\":");
+        openapi_add_type(json, route->answer, strlen(route->answer));
+        buffer_text(json, "}}");
+    }
+    buffer_text(json, "}");
+}
+
 void
 openapi_add_responses(struct buffer *json, const struct route *route)
 {
     size_t i;
 
-    buffer_text(json, ",\"responses\":{\"200\":{\"description\":");
-    openapi_add_string(json, status_text(200));
-    add_headers(json, 200);
-    buffer_format(json,
-                  ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
-                  "\"#/components/schemas/%s\"}}}}",
-                  route->answer);
+    add_success(json, route);
     for (i = 0; i < ERROR_COUNT; i++) {
         const char *codes[CODES_MAX + 1];
         int from_row = collect_codes(route, i, codes);
@@ -188,8 +198,8 @@ openapi_add_response_components(struct buffer *json)
     buffer_text(json,
                 "\"headers\":{\"RequestId\":{\"description\":\"The request's own X-Request-ID "
                 "where that is a harmless one, else a new one\",\"required\":true,\"schema\":"
-                "{\"type\":\"string\"}},\"Authenticate\":{\"description\":\"Bearer; with "
-                "error=\\\"invalid_token\\\" where a token was sent\",\"required\":true,"
+                "{\"type\":\"string\"}},\"Authenticate\":{\"description\":\"Bearer with a realm; "
+                "and error=\\\"invalid_token\\\" where a token was sent\",\"required\":true,"
                 "\"schema\":{\"type\":\"string\"}},\"RetryAfter\":{\"description\":\"Seconds\","
                 "\"required\":true,\"schema\":{\"type\":\"integer\"}}},\"responses\":{");
     for (i = 0; i < ERROR_COUNT; i++) {
@@ -203,4 +213,36 @@ openapi_add_response_components(struct buffer *json)
         add_error(json, i, codes, false);
     }
     buffer_text(json, "}");
+}
+
+void
+openapi_add_rpc_errors(struct buffer *json)
+{
+    static const char *const not_found[] = {"U404C", NULL};
+    size_t i;
+
+    for (i = 0; i < ERROR_COUNT; i++) {
+        int status = errors[i].status;
+
+        if (status == 404 || status == 409 || status == 422)
+            continue;
+        buffer_format(json, "\"%d\":{\"$ref\":\"#/components/responses/", status);
+        add_name(json, status);
+        buffer_text(json, "\"},");
+    }
+    buffer_text(json, "\"404\":");
+    for (i = 0; errors[i].status != 404; i++)
+        continue;
+    add_error(json, i, not_found, true);
+    buffer_text(json,
+                ",\"422\":{\"description\":\"The body is no JSON object, a name is there twice, "
+                "or the function refuses\"");
+    add_headers(json, 422);
+    buffer_text(json, ",\"content\":{\"application/json\":{\"schema\":{\"anyOf\":["
+                      "{\"$ref\":\"#/components/schemas/HTTPValidationError\"},"
+                      "{\"$ref\":\"#/components/schemas/Error\"}]}}}},"
+                      "\"default\":{\"description\":\"What the function refuses\"");
+    add_headers(json, 400);
+    buffer_text(json, ",\"content\":{\"application/json\":{\"schema\":"
+                      "{\"$ref\":\"#/components/schemas/Error\"}}}}");
 }

@@ -21,6 +21,12 @@ static const struct {
     {"Identity", "Who is asking", "user_id:string"},
     {"Message", "What was done", "message:string"},
     {"Health", "live, or ready", "status:string"},
+    {"Session", "A session; is_current: that of the token that asks",
+     "id:string created_at:time last_used_at:time user_agent:string? ip:string? "
+     "is_current:boolean"},
+    {"Introspection", "What the token is good for (RFC 7662); of one that is not active, no more",
+     "active:boolean token_type?:string username?:string role?:Role iss?:string aud?:string"
+     " sub?:string sid?:string jti?:string iat?:integer exp?:integer"},
     {"Profile", "A user, as the user sees it; the balance is in minor units",
      "id:integer email:string first_name:string? last_name:string? role:Role is_blocked:boolean"
      " balance:integer created_at:time updated_at:time last_activity_at:time?"},
@@ -53,8 +59,11 @@ static const struct {
      " revocation_endpoint:string revocation_endpoint_auth_methods_supported:[string]"
      " service_documentation:string"},
     {"Document", "An OpenAPI document", NULL},
-    {"Error", "code: the SQLSTATE; request_id: under which the service's log has more",
-     "detail:string code?:string request_id?:string"},
+    {"Error",
+     "code: the SQLSTATE; request_id: under which the service's log has more; details and hint: of "
+     "an"
+     " error that the application has raised",
+     "detail:string code?:string details?:string hint?:string request_id?:string"},
     {"HTTPValidationError", "What is wrong with the values given", "detail:[ValidationError]"},
     {"ValidationError",
      "loc: where the value was given (body, path, query or header), and its name",
@@ -76,8 +85,8 @@ add_simple_type(struct buffer *json, const char *name, const char *format, bool 
     buffer_text(json, "}");
 }
 
-static void
-add_type(struct buffer *json, const char *type, size_t length)
+void
+openapi_add_type(struct buffer *json, const char *type, size_t length)
 {
     bool is_nullable = type[length - 1] == '?';
     int size;
@@ -87,7 +96,7 @@ add_type(struct buffer *json, const char *type, size_t length)
     if (type[0] == '[' || type[0] == '{') {
         buffer_text(json, type[0] == '[' ? "{\"type\":\"array\",\"items\":"
                                          : "{\"type\":\"object\",\"additionalProperties\":");
-        add_type(json, type + 1, length - 2);
+        openapi_add_type(json, type + 1, length - 2);
         buffer_text(json, "}");
     } else if (type[0] == '=')
         buffer_format(json, "{\"type\":\"string\",\"const\":\"%.*s\"}", size - 1, type + 1);
@@ -121,7 +130,7 @@ add_members(struct buffer *json, const char *members)
         buffer_text(json, separator);
         buffer_json_string(json, members, name);
         buffer_text(json, ":");
-        add_type(json, type, length);
+        openapi_add_type(json, type, length);
         if (members[name] != '?') {
             buffer_text(&required, required.length == 0 ? "" : ",");
             buffer_json_string(&required, members, name);

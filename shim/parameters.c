@@ -15,32 +15,47 @@
 
 /* ---- Path, query and header ------------------------------------------------------------- */
 
-/*
- * Add a member to the JSON object.  A NUL, which no text in the database can have, becomes the
- * character that stands for what is none.
- */
+/* Add bytes, but for each NUL, which no text in the database can have, the character for what is none. */
 static void
-add_member(struct buffer *json, const struct field *field, const char *value, size_t length)
+add_without_nul(struct buffer *text, const char *value, size_t length)
 {
-    struct buffer text = {0};
     const char *end = value + length;
 
+    buffer_add(text, "", 0); /* so that there is a text, if an empty one */
     while (value < end) {
         size_t part = strnlen(value, (size_t)(end - value));
 
-        buffer_add(&text, value, part);
+        buffer_add(text, value, part);
         value += part;
         if (value < end) {
-            buffer_text(&text, REPLACEMENT);
+            buffer_text(text, REPLACEMENT);
             value++;
         }
     }
+}
+
+void
+parameters_decode(struct buffer *text, const char *value, size_t length, bool plus_is_blank)
+{
+    struct buffer decoded = {0};
+
+    form_decode(&decoded, value, length, plus_is_blank);
+    if (buffer_ok(&decoded))
+        add_without_nul(text, decoded.data, decoded.length);
+    else
+        text->failed = true;
+    buffer_free(&decoded);
+}
+
+/* Add a member to the JSON object. */
+static void
+add_member(struct buffer *json, const struct field *field, const struct buffer *text)
+{
     buffer_text(json, json->length == 0 ? "{" : ",");
     buffer_json_string(json, field->specification, strcspn(field->specification, "|:(!"));
     buffer_text(json, ":");
-    buffer_json_string(json, text.data ? text.data : "", text.length);
-    json->failed |= text.failed;
-    buffer_free(&text);
+    buffer_json_string(json, text->data ? text->data : "", text->length);
+    json->failed |= text->failed;
 }
 
 static void
@@ -49,11 +64,18 @@ add_decoded(struct buffer *json, const struct field *field, const char *value, s
 {
     struct buffer text = {0};
 
-    form_decode(&text, value, length, plus_is_blank);
-    if (buffer_ok(&text))
-        add_member(json, field, text.data, text.length);
-    else
-        json->failed = true;
+    parameters_decode(&text, value, length, plus_is_blank);
+    add_member(json, field, &text);
+    buffer_free(&text);
+}
+
+static void
+add_header(struct buffer *json, const struct field *field, const char *value)
+{
+    struct buffer text = {0};
+
+    buffer_text(&text, value);
+    add_member(json, field, &text);
     buffer_free(&text);
 }
 
@@ -118,7 +140,7 @@ add_values(struct buffer *json, const struct route *route, const struct http_req
         if (field->place == IN_PATH)
             add_from_path(json, field, route, request->path);
         else if (field->place == IN_HEADER && request->idempotency_key != NULL)
-            add_member(json, field, request->idempotency_key, strlen(request->idempotency_key));
+            add_header(json, field, request->idempotency_key);
     }
     buffer_text(json, json->length == 0 ? "{}" : "}");
 }
@@ -141,15 +163,17 @@ add_specifications(struct buffer *array, const struct route *route, bool of_body
     return true;
 }
 
-/*
- * The body as JSON.  PostgreSQL would see the part before a NUL only, and no JSON text has one: such
- * a body becomes something else that is no JSON text.
- */
+const char *
+parameters_json_body(const struct http_request *request)
+{
+    return memchr(request->body, '\0', request->body_length) == NULL ? request->body : "{";
+}
+
 static const char *
 body_json(struct buffer *json, const struct route *route, const struct http_request *request)
 {
     if (route->body != ROUTE_FORM)
-        return memchr(request->body, '\0', request->body_length) == NULL ? request->body : "{";
+        return parameters_json_body(request);
     form_to_json(json, request->body, request->body_length);
     return json->data;
 }
@@ -176,6 +200,7 @@ parameters_origin(struct parameters *parameters, const struct http_request *requ
 {
     parameters->origin.address = request->remote_address;
     parameters->origin.request_id = request->id;
+    parameters->origin.began = request->began;
     if (request->user_agent != NULL) {
         copy_user_agent(request->user_agent, parameters->user_agent);
         parameters->origin.user_agent = parameters->user_agent;

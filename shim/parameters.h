@@ -27,6 +27,15 @@ bool parameters_fill(struct parameters *parameters, const struct route *route,
                      const struct http_request *request);
 void parameters_free(struct parameters *parameters);
 
+/*
+ * Add bytes as they were sent, decoded, as a text that the database can hold: a NUL becomes the character
+ * that stands for what is none.
+ */
+void parameters_decode(struct buffer *text, const char *value, size_t length, bool plus_is_blank);
+
+/* A body of JSON; one with a NUL, behind which PostgreSQL would not look, becomes one that is none. */
+const char *parameters_json_body(const struct http_request *request);
+
 /* A header's name for the field of this name: "idempotency_key" is "Idempotency-Key". */
 void header_name(struct buffer *text, const char *field, size_t length);
 

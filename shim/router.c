@@ -44,13 +44,13 @@ add_method(char *allow, size_t size, const char *method)
 }
 
 const struct route *
-route_find(const char *method, const char *path, char *allow, size_t allow_size)
+route_find(const char *method, const char *path, bool with_rpc, char *allow, size_t allow_size)
 {
     size_t i;
 
     allow[0] = '\0';
     for (i = 0; i < route_count; i++) {
-        if (!fits_path(routes[i].path, path))
+        if (!fits_path(routes[i].path, path) || (routes[i].is_rpc && !with_rpc))
             continue;
         if (fits_method(&routes[i], method))
             return &routes[i];

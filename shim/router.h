@@ -9,9 +9,10 @@
 
 /*
  * The route for this request; NULL, and allow filled with the methods that there are, or left
- * empty where the path is unknown.  HEAD finds GET's.
+ * empty where the path is unknown.  HEAD finds GET's.  with_rpc: among those too that call functions of
+ * the application's.
  */
-const struct route *route_find(const char *method, const char *path, char *allow,
+const struct route *route_find(const char *method, const char *path, bool with_rpc, char *allow,
                                size_t allow_size);
 
 /* The same route for another kind of body; NULL where there is none. */

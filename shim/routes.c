@@ -8,7 +8,6 @@
  * $2 where there is no body, are the same for path, query and header.  Where the request comes from the
  * database is told before (db.c).
  */
-#include "openapi.h"
 #include "routes.h"
 #include "statements.h"
 
@@ -20,7 +19,10 @@
 #define LOGIN TOKENS(ARGUMENTS(1, 2) " a, auth.login(a[1], a[2])")
 
 /* Five minutes: a key that is published so long before it signs is known when it does. */
-#define CACHED "Cache-Control: public, max-age=300\r\n"
+#define CACHED     "Cache-Control: public, max-age=300\r\n"
+#define INTROSPECT "SELECT auth.introspect(a[1])::pg_catalog.json FROM " ARGUMENTS(1, 2) " a"
+#define REVOKE                                                                                     \
+    MESSAGE("Token revoked") " FROM " ARGUMENTS(1, 2) " a, LATERAL auth.revoke_token(a[1])"
 
 /* An admin's deed on the user in the path; no row where there is no such user. */
 #define USER_ID "p[1]::pg_catalog.int8"
@@ -37,6 +39,9 @@
 #define FIELD_NAME(name) {name, IN_BODY, "1 to 255 characters", "\"maxLength\":255"}
 #define FIELD_PASSWORD(name)                                                                       \
     {name, IN_BODY, "At most 72 bytes in UTF-8; what it must contain is a setting", PASSWORD}
+#define FIELD_TOKEN {"token!", IN_BODY, "An access token or a refresh token", NULL}
+#define FIELD_TOKEN_HINT                                                                           \
+    {"token_type_hint", IN_BODY, "access_token or refresh_token; not needed", NULL}
 #define FIELD_AMOUNT                                                                               \
     {"amount:integer!", IN_BODY, "What to add to the balance, in minor units; negative: to take",  \
      NULL}
@@ -111,10 +116,14 @@ const struct route routes[] = {
     {.method = "POST",
      .path = "/auth/refresh",
      .summary = "A new token pair for a refresh token",
-     .description = "The refresh token answered takes the place of the one given.",
+     .description =
+         "The refresh token answered takes the place of the one given. Where that was used "
+         "before, and is forgiven since the answer may have been lost, the header "
+         "X-Refresh-Token-Reuse says grace-period.",
      .body = ROUTE_JSON,
      .fields = {{"refresh_token!", IN_BODY, "The refresh token", NULL}},
-     .sql = TOKENS(ARGUMENTS(1, 2) " a, auth.refresh(a[1])"),
+     .sql = "SELECT pg_catalog.to_json(t), auth._refresh_cause() FROM " ARGUMENTS(
+         1, 2) " a, auth.refresh(a[1]) t WHERE t.access_token IS NOT NULL",
      .null = "U401D",
      .answer = "TokenPair"},
 
@@ -131,6 +140,63 @@ const struct route routes[] = {
      .access = ROUTE_BEARER,
      .sql = MESSAGE("Logged out") " FROM auth.logout_all()",
      .answer = "Message"},
+
+    {.method = "GET",
+     .path = "/auth/sessions",
+     .summary = "The user's sessions, the last used first",
+     .access = ROUTE_BEARER,
+     .sql = statement_sessions,
+     .answer = "[Session]"},
+
+    {.method = "DELETE",
+     .path = "/auth/sessions",
+     .summary = "End all of the user's sessions but this one",
+     .access = ROUTE_BEARER,
+     .sql = "SELECT auth.revoke_other_sessions()",
+     .has_no_body = true},
+
+    {.method = "DELETE",
+     .path = "/auth/sessions/{session_id}",
+     .summary = "End a session of the user's",
+     .access = ROUTE_BEARER,
+     .fields = {{"session_id:uuid!", IN_PATH, "The session's id", "\"format\":\"uuid\""}},
+     .sql = "SELECT '' FROM " ARGUMENTS(1, 2) " p WHERE auth.revoke_session(p[1]::pg_catalog.uuid)",
+     .null = "U404D",
+     .has_no_body = true},
+
+    {.method = "POST",
+     .path = "/auth/introspect",
+     .summary = "What a token is good for (RFC 7662)",
+     .description =
+         "A user asks about his own tokens, an admin about any. What is no token, or another's, "
+         "is not active.",
+     .access = ROUTE_BEARER,
+     .body = ROUTE_FORM,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = INTROSPECT,
+     .answer = "Introspection"},
+
+    {.method = "POST",
+     .path = "/auth/introspect",
+     .access = ROUTE_BEARER,
+     .body = ROUTE_JSON,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = INTROSPECT},
+
+    {.method = "POST",
+     .path = "/auth/revoke",
+     .summary = "End the session of a token (RFC 7009)",
+     .description = "Whoever has the token may. What is no token is answered alike.",
+     .body = ROUTE_FORM,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = REVOKE,
+     .answer = "Message"},
+
+    {.method = "POST",
+     .path = "/auth/revoke",
+     .body = ROUTE_JSON,
+     .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
+     .sql = REVOKE},
 
     {.method = "POST",
      .path = "/auth/change-password",
@@ -295,6 +361,20 @@ const struct route routes[] = {
             " pg_catalog.format('Welcome, admin %s!', p.email)) FROM auth.me() p",
      .answer = "Message"},
 
+    /* What these are in the OpenAPI document the database tells: rpc.c. */
+    {.method = "POST",
+     .path = "/rpc/{function}",
+     .access = ROUTE_CALLER,
+     .body = ROUTE_JSON,
+     .is_rpc = true,
+     .sql = "SELECT auth._rpc($1, $2, $3, $4, false)"},
+
+    {.method = "GET",
+     .path = "/rpc/{function}",
+     .access = ROUTE_CALLER,
+     .is_rpc = true,
+     .sql = "SELECT auth._rpc($1, $2, $3, $4, true)"},
+
     {.method = "GET",
      .path = "/",
      .summary = "Whether the service is running",
@@ -315,13 +395,13 @@ const struct route routes[] = {
      .description = "Only where the setting auth_service.issuer is an https URL.",
      .sql = statement_metadata,
      .headers = CACHED,
-     .null = "U404C",
+     .null = "U404E",
      .answer = "Metadata"},
 
     {.method = "GET",
      .path = "/openapi.json",
      .summary = "This document",
-     .document = openapi_document,
+     .is_document = true,
      .answer = "Document"},
 
     {.method = "GET",
@@ -341,5 +421,5 @@ const struct route routes[] = {
 
 const size_t route_count = sizeof(routes) / sizeof(routes[0]);
 
-_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 2 <= DB_STATEMENTS_MAX,
+_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 3 <= DB_STATEMENTS_MAX,
                "more routes than ids");

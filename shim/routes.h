@@ -14,7 +14,8 @@
 #define ROUTE_FIELDS_MAX 10
 #define ROUTE_ERRORS_MAX 4
 
-enum route_access { ROUTE_ANYONE, ROUTE_BEARER, ROUTE_ADMIN };
+/* ROUTE_CALLER: with a token or without one. */
+enum route_access { ROUTE_ANYONE, ROUTE_CALLER, ROUTE_BEARER, ROUTE_ADMIN };
 enum route_body { ROUTE_NO_BODY, ROUTE_JSON, ROUTE_FORM };
 enum field_place { IN_BODY, IN_PATH, IN_QUERY, IN_HEADER };
 
@@ -34,15 +35,18 @@ struct route {
     enum route_access access;
     enum route_body body;
     struct field fields[ROUTE_FIELDS_MAX];
-    bool hashes;                            /* computes a password's hash */
-    bool is_health;                         /* any failure is a 503 */
-    const char *constant;                   /* the whole answer, where no database is needed */
-    const struct buffer *(*document)(void); /* the same, where it was put together */
-    const char *sql;                        /* one row, one column: the answer's JSON */
-    const char *headers;                    /* of a 200, as in http_response, or NULL */
-    const char *null;                       /* the code answered where there is no row, or NULL */
-    const char *answer;                     /* the schema of a 200's body */
-    const char *errors[ROUTE_ERRORS_MAX];   /* codes that others of its kind do not answer with */
+    bool hashes;          /* computes a password's hash */
+    bool is_health;       /* any failure is a 503 */
+    bool is_rpc;          /* calls a function of the application's: rpc.h */
+    const char *constant; /* the whole answer, where no database is needed */
+    bool is_document;     /* the same, where it was put together: openapi.h */
+    /* One row, one column: the answer's JSON; a second one: X-Refresh-Token-Reuse. */
+    const char *sql;
+    const char *headers;                  /* of a 200, as in http_response, or NULL */
+    const char *null;                     /* the code answered where there is no row, or NULL */
+    const char *answer;                   /* the schema of a 200's body */
+    bool has_no_body;                     /* the answer is a 204, whatever the value */
+    const char *errors[ROUTE_ERRORS_MAX]; /* codes that others of its kind do not answer with */
 };
 
 /* The routes; a second row of the same method and path takes another kind of body. */

@@ -56,6 +56,12 @@ const char statement_deleted_users[] =
     " 'last_activity_at', r.last_activity_at)" ROWS_END NEXT_CURSOR FROM_ARGUMENTS
     "auth.deleted_users(" LIMIT_BEGIN "p[1]" LIMIT_END ", p[2]) WITH ORDINALITY r";
 
+const char statement_sessions[] =
+    "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('id', r.id,"
+    " 'created_at', r.created_at, 'last_used_at', r.last_used_at, 'user_agent', r.user_agent,"
+    " 'ip', pg_catalog.host(r.ip), 'is_current', r.is_current) ORDER BY r.ordinality), '[]')"
+    " FROM auth.sessions() WITH ORDINALITY r";
+
 const char statement_audit[] =
     "SELECT pg_catalog.json_build_object('entries', " ROWS_BEGIN
     "pg_catalog.json_build_object('id', r.id, 'at', r.at, 'action', r.action,"

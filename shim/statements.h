@@ -17,4 +17,7 @@ extern const char statement_list_users[];
 extern const char statement_deleted_users[];
 extern const char statement_audit[];
 
+/* The sessions of whoever asks. */
+extern const char statement_sessions[];
+
 #endif

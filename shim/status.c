@@ -4,6 +4,7 @@
  * PostgreSQL's.
  */
 #include <ctype.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -15,10 +16,15 @@ static const struct {
 } statuses[] = {
     {"22", 400},    /* data exception: bad UTF-8, \u0000, a number out of range */
     {"54", 400},    /* program limit exceeded: JSON nested too deeply */
+    {"23502", 400}, /* NULL where none is taken */
+    {"23503", 409}, /* a foreign key: what it refers to is not there, or is still referred to */
     {"23505", 409}, /* unique violation */
+    {"23514", 400}, /* a CHECK */
+    {"23P01", 409}, /* an exclusion constraint */
     {"42501", 403}, /* insufficient privilege */
     {"40001", 503}, /* serialization failure */
     {"40P01", 503}, /* deadlock */
+    {"55000", 503}, /* the extension has another version than its library: an update is under way */
     {"55P03", 503}, /* lock timeout */
     {"25006", 503}, /* read-only transaction: a standby */
     {"57014", 504}, /* cancelled: statement_timeout */
@@ -29,27 +35,77 @@ static const struct {
     {"3D", 503},    /* the database is not there */
 };
 
-bool
-status_is_ours(const char *sqlstate)
+/* The status of three digits, from 400 to 599; 0: they are none. */
+static int
+read_digits(const char *digits)
 {
-    return sqlstate != NULL && sqlstate[0] == 'U' && isdigit((unsigned char)sqlstate[1]) &&
-           isdigit((unsigned char)sqlstate[2]) && isdigit((unsigned char)sqlstate[3]) &&
-           sqlstate[1] >= '4' && sqlstate[1] <= '5';
+    if ((digits[0] != '4' && digits[0] != '5') || !isdigit((unsigned char)digits[1]) ||
+        !isdigit((unsigned char)digits[2]))
+        return 0;
+    return (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + digits[2] - '0';
+}
+
+/* The status that the code itself has: U400A, PT400; 0: it has none. */
+static int
+own_status(const char *sqlstate)
+{
+    if (strlen(sqlstate) != 5)
+        return 0;
+    if (sqlstate[0] == 'U')
+        return read_digits(sqlstate + 1);
+    return strncmp(sqlstate, "PT", 2) == 0 ? read_digits(sqlstate + 2) : 0;
+}
+
+/* The status by the table; 0: it does not know the code. */
+static int
+find_status(const char *sqlstate)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        if (strncmp(sqlstate, statuses[i].prefix, strlen(statuses[i].prefix)) == 0)
+            return statuses[i].status;
+    return 0;
+}
+
+enum status_voice
+status_voice(const char *sqlstate, const char *source)
+{
+    bool is_raise = source != NULL && strcmp(source, "exec_stmt_raise") == 0;
+
+    /* A code PTxyz that is no status of an error is a mistake of the application's. */
+    if (sqlstate == NULL || (strncmp(sqlstate, "PT", 2) == 0 && own_status(sqlstate) == 0))
+        return VOICE_SERVER;
+    if (sqlstate[0] == 'U' && own_status(sqlstate) != 0)
+        return source == NULL || strcmp(source, "ErrorRaise") == 0 ||
+                       strcmp(source, "ProblemsRaise") == 0
+                   ? VOICE_OURS
+                   : VOICE_APPLICATION;
+    return is_raise || own_status(sqlstate) != 0 || strcmp(sqlstate, "P0001") == 0
+               ? VOICE_APPLICATION
+               : VOICE_SERVER;
+}
+
+int
+status_of_error(const char *sqlstate, enum status_voice voice)
+{
+    int status;
+
+    if (sqlstate == NULL)
+        return 503;
+    status = own_status(sqlstate);
+    if (status == 0)
+        status = find_status(sqlstate);
+    if (status != 0)
+        return status;
+    /* Who raises an error on purpose refuses something; but for what is called an internal error. */
+    return voice == VOICE_APPLICATION && strncmp(sqlstate, "XX", 2) != 0 ? 400 : 500;
 }
 
 int
 status_of_sqlstate(const char *sqlstate)
 {
-    size_t i;
-
-    if (sqlstate == NULL)
-        return 503;
-    if (status_is_ours(sqlstate))
-        return (sqlstate[1] - '0') * 100 + (sqlstate[2] - '0') * 10 + sqlstate[3] - '0';
-    for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
-        if (strncmp(sqlstate, statuses[i].prefix, strlen(statuses[i].prefix)) == 0)
-            return statuses[i].status;
-    return 500;
+    return status_of_error(sqlstate, VOICE_SERVER);
 }
 
 /* For what the shim itself answers, and for the OpenAPI document; the extension has the others. */
@@ -71,7 +127,9 @@ static const struct {
     {"U403D", "Profile incomplete"},
     {"U404A", "Not found"},
     {"U404B", "User not found"},
-    {"U404C", "The issuer is no https URL"},
+    {"U404C", "Function not found"},
+    {"U404D", "Session not found"},
+    {"U404E", "The issuer is no https URL"},
     {"U409A", "Idempotency key was used with another amount"},
 };
 
@@ -91,25 +149,35 @@ static const struct {
     const char *text;
 } texts[] = {
     {200, "OK"},
+    {204, "No Content"},
     {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
+    {402, "Payment Required"},
     {403, "Forbidden"},
     {404, "Not Found"},
     {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
     {408, "Request Timeout"},
     {409, "Conflict"},
+    {410, "Gone"},
+    {412, "Precondition Failed"},
     {413, "Content Too Large"},
     {415, "Unsupported Media Type"},
     {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
+    {423, "Locked"},
+    {428, "Precondition Required"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
+    {451, "Unavailable For Legal Reasons"},
     {500, "Internal Server Error"},
     {501, "Not Implemented"},
+    {502, "Bad Gateway"},
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
     {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
 };
 
 const char *

@@ -23,7 +23,69 @@ CREATE TABLE auth.hooks (
 COMMENT ON TABLE auth.hooks IS 'functions of the application that are called in the middle of ours';
 SELECT pg_catalog.pg_extension_config_dump('auth.hooks', '');
 
+-- ---- API: sessions -------------------------------------------------------------------------------
+
+-- Their access tokens are good, and those of refreshes that rolled back between them are not.
+ALTER TABLE auth.sessions ADD COLUMN older_generations bytea;
+COMMENT ON COLUMN auth.sessions.older_generations IS
+    'those before previous_nonce''s, 16 at most, the last first: nonce, and when the next came, 8 bytes each';
+
+CREATE TYPE auth.session AS (
+    id           uuid,
+    created_at   timestamptz,
+    last_used_at timestamptz,
+    user_agent   text,
+    ip           inet,
+    is_current   boolean   -- the session of the token that the identity was authenticated with
+);
+COMMENT ON TYPE auth.session IS 'a session as its user sees it';
+
+CREATE FUNCTION auth.sessions() RETURNS SETOF auth.session
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'auth_service_sessions';
+COMMENT ON FUNCTION auth.sessions() IS 'the sessions of the identity''s user that live, the last used first';
+
+CREATE FUNCTION auth.revoke_session(session_id uuid) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_revoke_session';
+COMMENT ON FUNCTION auth.revoke_session(uuid) IS
+    'ends a session of the identity''s user; false where there is no such session';
+
+CREATE FUNCTION auth.revoke_other_sessions() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_revoke_other_sessions';
+COMMENT ON FUNCTION auth.revoke_other_sessions() IS
+    'ends all sessions of the identity''s user but the identity''s own; how many';
+
+CREATE FUNCTION auth.introspect(token text) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_introspect';
+COMMENT ON FUNCTION auth.introspect(text) IS
+    'what an access or refresh token is good for (RFC 7662): one of the identity''s user, or any for an admin';
+
+CREATE FUNCTION auth.revoke_token(token text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_revoke_token';
+COMMENT ON FUNCTION auth.revoke_token(text) IS
+    'ends the session of an access or refresh token (RFC 7009); does nothing for any other text';
+
+CREATE FUNCTION auth._refresh_cause() RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_refresh_cause';
+COMMENT ON FUNCTION auth._refresh_cause() IS
+    'for fronts: why the transaction''s last refresh took a token that was used before, or NULL';
+
+CREATE FUNCTION auth._asked(microseconds_ago integer) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_asked';
+COMMENT ON FUNCTION auth._asked(integer) IS
+    'for fronts: how long ago the request of this transaction came, 10 seconds at most';
+
 -- ---- API: identity -------------------------------------------------------------------------------
+
+-- The readers' other labels stay: STABLE, since within a statement only authenticate changes them;
+-- PARALLEL SAFE, since a worker gets the identity with the settings of its leader; COST 1, which is what
+-- they cost.  LEAKPROOF would change nothing: a call without a column in it is no leak to the planner.
+CREATE FUNCTION auth._identity_support(request internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'auth_service_identity_support';
+COMMENT ON FUNCTION auth._identity_support(internal) IS
+    'lets the planner read the identity once a statement, not once a row, in policies';
+ALTER FUNCTION auth.uid() SUPPORT auth._identity_support;
+ALTER FUNCTION auth.role() SUPPORT auth._identity_support;
+ALTER FUNCTION auth.jwt() SUPPORT auth._identity_support;
 
 -- ---- API: operators ------------------------------------------------------------------------------
 
@@ -76,7 +138,33 @@ COMMENT ON FUNCTION auth._issuer() IS 'for fronts: the issuer of access tokens w
 
 -- ---- For fronts ----------------------------------------------------------------------------------
 
+CREATE FUNCTION auth._rpc(schema text, function text, arguments text, anonymous_role text DEFAULT NULL,
+                          by_get boolean DEFAULT false) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc' VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION auth._rpc(text, text, text, text, boolean) IS 'for fronts: a call of a function of the application''s with named arguments, as the caller''s role; JSON';
+
+CREATE FUNCTION auth._rpc_functions(schema text, anonymous_role text DEFAULT NULL, OUT name text, OUT arguments json,
+                                    OUT result json, OUT reads boolean, OUT is_anonymous boolean, OUT id oid)
+    RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'auth_service_rpc_functions' STABLE PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION auth._rpc_functions(text, text) IS 'for fronts: the functions that _rpc can call, with JSON Schemas';
+
 -- ---- Protection ----------------------------------------------------------------------------------
+
+-- Loads the library, and so its guard, before a command that could take the accounts along (guard.c).
+CREATE FUNCTION auth._guard() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_guard';
+COMMENT ON FUNCTION auth._guard() IS
+    'for the event trigger auth_service_guard: keeps DROP from taking the accounts along';
+
+CREATE EVENT TRIGGER auth_service_guard ON ddl_command_start
+    WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED', 'DROP SCHEMA') EXECUTE FUNCTION auth._guard();
+COMMENT ON EVENT TRIGGER auth_service_guard IS 'keeps DROP from taking the accounts along';
+-- Also where a session has turned triggers off by session_replication_role.
+ALTER EVENT TRIGGER auth_service_guard ENABLE ALWAYS;
+
+-- It has no primary key, so without this a publication of the table would let no row of it be deleted.
+ALTER TABLE auth.audit_log REPLICA IDENTITY FULL;
 
 -- ---- Privileges ------------------------------------------------------------------------------
 

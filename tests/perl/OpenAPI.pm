@@ -17,6 +17,9 @@ my %of_server = map { $_ => 1 } 400, 408, 413, 417, 431, 503;
 
 my %formats = (
     'int64' => qr/^-?\d{1,19}$/,
+    'int32' => qr/^-?\d{1,10}$/,
+    'date' => qr/^\d{4}-\d\d-\d\d$/,
+    'uuid' => qr/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
     'date-time' => qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/);
 
 # From the document's text.
@@ -68,11 +71,14 @@ sub problems
     my $response;
     if (defined $operation)
     {
-        $response = $operation->{responses}{$status} or return "$status is not documented";
+        $response = $operation->{responses}{$status} // $operation->{responses}{default} or return "$status is not documented";
         $response = $self->resolve($response);
     }
     else
     {
+        # Whatever is called like a function is answered so, whether there is one or not.
+        my $is_rpc = $path =~ m{^/rpc/[^/?]} && $method =~ /^(GET|HEAD|POST)$/;
+        return $self->response_problems($self->error('X-Request-ID'), $answer, $method eq 'HEAD') if $is_rpc && !defined $template && $status =~ /^4(00|01|04|05|15)$/;
         my $wanted = defined $template || ($is_page && $status == 405) ? 405 : 404;
         return "$status where there is no such operation" if $status != $wanted && !$of_server{$status};
         $response = $self->error('X-Request-ID', $status == 405 ? 'Allow' : ());
@@ -84,7 +90,7 @@ sub problems
 sub error
 {
     my ($self, @headers) = @_;
-    return { headers => { map { $_ => { required => 1 } } @headers },
+    return { any_code => 1, headers => { map { $_ => { required => 1 } } @headers },
         content => { 'application/json' => { schema => { '$ref' => '#/components/schemas/Error' } } } };
 }
 
@@ -116,24 +122,44 @@ sub raw_problems
 sub body_problems
 {
     my ($self, $response, $answer, $is_head) = @_;
+    if (!$response->{content}) # a 204: RFC 9110, 8.6
+    {
+        my $headers = $answer->{headers};
+        return length $answer->{content} || grep({ defined $headers->{$_} } 'content-type', 'content-length', 'transfer-encoding') ? 'a body where there is none' : ();
+    }
     my ($type, $charset) = split /; /, $answer->{headers}{'content-type'} // '', 2;
     my $content = $response->{content}{ $type // '' } or return "Content-Type is not documented";
     return "charset" if ($charset // '') ne 'charset=utf-8';
     return length $answer->{content} ? 'HEAD has a body' : () if $is_head;
     my $body = eval { JSON::PP->new->utf8->allow_nonref->decode($answer->{content}) };
     return "the body is no JSON" if $@;
-    return $self->value_problems($content->{schema}, $body, 'body'), $self->example_problems($content, $body);
+    return $self->value_problems($content->{schema}, $body, 'body'), $response->{any_code} ? () : $self->example_problems($content, $body);
 }
 
-# A code of ours has its example, which is the whole body.
+# A code of ours has its example, which is the whole body; the application has codes of its own.
 sub example_problems
 {
     my ($self, $content, $body) = @_;
     return if ref $body ne 'HASH' || ($body->{code} // '') !~ /^U/;
     my $example = ($content->{examples} // {})->{ $body->{code} };
     my $json = JSON::PP->new->canonical;
-    return "code $body->{code} is not documented" if !$example;
+    return $self->codes->{ $body->{code} } ? "code $body->{code} is not documented" : () if !$example;
     return $json->encode($example->{value}) eq $json->encode($body) ? () : "detail of $body->{code}";
+}
+
+# All codes that have an example somewhere.
+sub codes
+{
+    my ($self) = @_;
+    return $self->{codes} if $self->{codes};
+    my @todo = ($self->{document});
+    while (@todo)
+    {
+        my $value = shift @todo;
+        push @todo, ref $value eq 'HASH' ? values %$value : ref $value eq 'ARRAY' ? @$value : ();
+        $self->{codes}{$_} = 1 foreach ref $value eq 'HASH' && ref $value->{examples} eq 'HASH' ? keys %{ $value->{examples} } : ();
+    }
+    return $self->{codes};
 }
 
 # ---- JSON Schema ----------------------------------------------------------------------------
@@ -164,7 +190,7 @@ my %keywords = (
     const => sub { my ($self, $const, $value) = @_; return defined $value && $value eq $const ? () : 'is another constant' },
     enum => sub {
         my ($self, $words, $value) = @_;
-        return (grep { defined $value && $_ eq $value } @$words) ? () : 'is none of the words';
+        return (grep { defined $value ? defined $_ && $_ eq $value : !defined $_ } @$words) ? () : 'is none of the words';
     },
     required => sub {
         my ($self, $names, $value) = @_;
@@ -178,6 +204,10 @@ my %keywords = (
     additionalProperties => sub {
         my ($self, $schema, $value) = @_;
         return ref $value eq 'HASH' ? map { $self->value_problems($schema, $value->{$_}, $_) } sort keys %$value : ();
+    },
+    anyOf => sub {
+        my ($self, $schemas, $value) = @_;
+        return (grep { !$self->value_problems($_, $value, '') } @$schemas) ? () : 'is none of several';
     },
     items => sub {
         my ($self, $schema, $value) = @_;

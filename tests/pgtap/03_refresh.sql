@@ -1,6 +1,6 @@
 -- refresh: rotation, forgiveness for 10 seconds, and the end of a session whose token was reused.
 \ir ../setup.sql
-SELECT plan(58);
+SELECT plan(86);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT refresh_token AS r0, access_token AS a0 FROM auth.login('ann@example.com', 'Secret123') \gset
@@ -48,7 +48,74 @@ SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: also one generation lat
 SELECT isnt(auth.verify_token(:'an1'), NULL, 'while the committed one is good');
 SELECT isnt(auth.verify_token(:'an2'), NULL, 'and the newest');
 SELECT is(auth.refresh(:'x1'), NULL, 'rolled back: the refresh token stays refused');
-SELECT isnt(auth.refresh(:'n2'), NULL, 'rolled back: which is no evidence of theft, so the session lives');
+SELECT refresh_token AS n3, access_token AS an3 FROM auth.refresh(:'n2') \gset
+SELECT isnt(:'n3'::text, '', 'rolled back: which is no evidence of theft, so the session lives');
+-- However often the session is refreshed after that: 16 generations before the previous one are known.
+CREATE FUNCTION pg_temp.refresh(token text, times int) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. times LOOP token := (auth.refresh(token)).refresh_token; END LOOP;
+    RETURN token;
+END $$;
+SELECT pg_temp.refresh(:'n3', 1) AS n4 \gset
+SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: three generations later');
+SELECT isnt(auth.verify_token(:'an1'), NULL, 'while the committed one is good');
+SELECT pg_temp.refresh(:'n4', 14) AS n18 \gset
+SELECT is(auth.verify_token(:'ax1'), NULL, 'rolled back: 17 generations later');
+SELECT isnt(auth.verify_token(:'an1'), NULL, 'while the committed one is good');
+SELECT isnt(auth.verify_token(:'an3'), NULL, 'and those after it');
+SELECT is(auth.refresh(:'x1'), NULL, 'rolled back: the refresh token is refused');
+SELECT pg_temp.refresh(:'n18', 1) AS n19 \gset
+SELECT is(auth.verify_token(t), NULL, 'a generation later none is told from the other, and none is good') FROM unnest(ARRAY[:'ax1', :'an1']) t;
+SELECT isnt(auth.verify_token(:'an2'), NULL, 'and the next one still is');
+SELECT is((SELECT max(octet_length(older_generations)) FROM auth.sessions), 256, 'the row does not grow further');
+SELECT isnt(pg_temp.refresh(:'n19', 1), NULL, 'and the session lives');
+
+-- Why a used token was taken.
+SELECT refresh_token AS c0 FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT is(concat_ws(' ', refresh_token <> :'c0', coalesce(auth._refresh_cause(), 'none')), 't none', 'cause: none at a step') FROM auth.refresh(:'c0');
+SELECT is(auth._refresh_cause(), 'grace-period', 'cause: the grace period') FROM auth.refresh(:'c0');
+SELECT is(auth._refresh_cause(), NULL, 'cause: of this transaction');
+BEGIN;
+SELECT auth.refresh(:'c0') \gset
+SELECT auth.refresh('x') \gset
+SELECT is(auth._refresh_cause(), NULL, 'cause: of the last refresh');
+COMMIT;
+
+-- A request that was overtaken on its way: a token is judged as of when it was presented.
+SELECT refresh_token AS o0 FROM auth.login('ann@example.com', 'Secret123') \gset
+SELECT refresh_token AS o1 FROM auth.refresh(:'o0') \gset
+SELECT refresh_token AS o2 FROM auth.refresh(:'o1') \gset
+SELECT refresh_token AS o3 FROM auth.refresh(:'o2') \gset
+SELECT id AS osid FROM auth.sessions ORDER BY created_at DESC LIMIT 1 \gset
+CREATE FUNCTION pg_temp.refresh_late(token text, ago interval) RETURNS text LANGUAGE sql AS $$
+    SELECT auth._asked((extract(epoch FROM ago) * 1000000)::int); SELECT concat_ws(' ', refresh_token, auth._refresh_cause()) FROM auth.refresh(token) $$;
+SELECT is(pg_temp.refresh_late(t, '2 s'), :'o3' || ' grace-period', 'overtaken: ' || what) FROM (VALUES (:'o2', 'one behind'), (:'o1', 'two behind'), (:'o0', 'three behind')) v (t, what);
+-- Its steps 7, 5 and 3 seconds ago.
+UPDATE auth.sessions SET last_used_at = clock_timestamp() - interval '3 s', older_generations = substring(older_generations, 1, 8) || timestamptz_send(clock_timestamp() - interval '5 s')
+    || substring(older_generations, 17, 8) || timestamptz_send(clock_timestamp() - interval '7 s') || substring(older_generations, 33) WHERE id = :'osid';
+BEGIN;
+SELECT is(pg_temp.refresh_late(:'o1', '3.5 s'), :'o3' || ' grace-period', 'overtaken: by the second step');
+SELECT is(pg_temp.refresh_late(:'o0', '5.5 s'), :'o3' || ' grace-period', 'overtaken: by the second and the third');
+SELECT is(pg_temp.refresh_late(:'o0', '30 minutes'), :'o3' || ' grace-period', 'overtaken: 10 seconds are the most');
+SAVEPOINT s;
+SELECT is(pg_temp.refresh_late(:'o1', '2.5 s'), '', 'replayed: after the second step');
+ROLLBACK TO s;
+SELECT is(pg_temp.refresh_late(:'o0', '4.5 s'), '', 'replayed: after the second step, before the third');
+ROLLBACK TO s;
+SET LOCAL auth_service.refresh_token_grace = 1;
+SELECT is(pg_temp.refresh_late(:'o0', '5.5 s'), '', 'replayed: before the second step, but too late for the first');
+ROLLBACK;
+BEGIN; SELECT auth._asked(5500000) \gset
+COMMIT;
+SELECT is(auth.refresh(:'o0'), NULL, 'replayed: what was said is the transaction''s');
+SELECT is(auth.refresh(:'o3'), NULL, 'replayed: ends the session');
+SET auth_service.refresh_token_grace = 60;
+UPDATE auth.sessions SET last_used_at = now() - interval '59 seconds';
+SELECT isnt(auth.refresh(:'c0'), NULL, 'grace: as long as is set');
+SET auth_service.refresh_token_grace = 0;
+UPDATE auth.sessions SET last_used_at = now();
+SELECT is(auth.refresh(:'c0'), NULL, 'grace: 0, for nobody who came after the step');
+RESET auth_service.refresh_token_grace;
 
 -- What is no refresh token.
 SELECT refresh_token AS t, access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset

@@ -1,7 +1,7 @@
 -- Hooks: an application's functions inside registration, login and deletion: as their owner, in the same
 -- transaction, and able to refuse.
 \ir ../setup.sql
-SELECT plan(43);
+SELECT plan(47);
 
 CREATE ROLE regress_14_owner; CREATE ROLE regress_14_caller; CREATE ROLE regress_14_other;
 SELECT auth.allow_api('regress_14_caller');
@@ -91,6 +91,14 @@ CREATE FUNCTION "14 app".block() RETURNS trigger LANGUAGE plpgsql SECURITY DEFIN
 CREATE TRIGGER block AFTER INSERT ON "14 app".logins FOR EACH ROW EXECUTE FUNCTION "14 app".block();
 SELECT throws_ok($$SELECT auth.login('ann@example.com', 'Secret123')$$, 'U403A', NULL, 'login: blocked by the hook');
 DROP TRIGGER block ON "14 app".logins;
+-- One that makes whom it sees an admin: the token says so.
+CREATE FUNCTION "14 app".promote() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN UPDATE auth.users SET role = 'admin' WHERE id = (NEW.event ->> 'user_id')::bigint; RETURN NEW; END $$;
+CREATE TRIGGER promote AFTER INSERT ON "14 app".logins FOR EACH ROW EXECUTE FUNCTION "14 app".promote();
+BEGIN;
+SELECT is(auth.verify_token((auth.login('ann@example.com', 'Secret123')).access_token) ->> 'role', 'admin', 'login: the role is the one that the hook has left');
+ROLLBACK;
+DROP TRIGGER promote ON "14 app".logins;
 
 -- Deletion.
 SELECT auth.register('keep@example.com', 'Secret123') AS keep \gset
@@ -131,6 +139,19 @@ SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42501'
 SELECT auth.set_hook('login', '"14 app".role(jsonb)');
 SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42501', NULL, 'a hook does not get the caller''s role');
 
+-- What a hook SETs ends with it, with or without LOCAL.
+SET ROLE regress_14_owner;
+CREATE FUNCTION "14 app".leaves(event jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('app.user', event ->> 'user_id', false), set_config('work_mem', '77MB', true), set_config('default_transaction_read_only', 'on', false);
+END $$;
+RESET ROLE;
+SELECT auth.set_hook('login', '"14 app".leaves(jsonb)');
+BEGIN;
+SELECT isnt(auth.login('keep@example.com', 'Secret123'), NULL, 'login: by a hook that SETs');
+SELECT is(concat_ws(' ', current_setting('app.user', true), current_setting('work_mem'), current_setting('default_transaction_read_only')), ' 4MB off', 'a hook leaves no settings');
+COMMIT;
+
 -- What has become of a hook.
 SELECT auth.set_hook('login', '"14 app".on_login(jsonb)');
 ALTER FUNCTION "14 app".on_login(jsonb) OWNER TO CURRENT_USER;
@@ -139,6 +160,10 @@ ALTER FUNCTION "14 app".on_login(jsonb) OWNER TO regress_14_owner;
 SELECT isnt(auth.login('keep@example.com', 'Secret123'), NULL, 'a hook that was given back does');
 DROP FUNCTION "14 app".on_login(jsonb);
 SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '55000', NULL, 'a hook that is gone lets nobody in');
+CREATE FUNCTION "14 app".on_login(event jsonb) RETURNS int LANGUAGE sql AS 'SELECT 1';
+ALTER FUNCTION "14 app".on_login(jsonb) OWNER TO regress_14_owner;
+SELECT throws_ok($$SELECT auth.login('keep@example.com', 'Secret123')$$, '42P13', NULL, 'nor does one that was made anew as none');
+DROP FUNCTION "14 app".on_login(jsonb);
 SELECT is(auth.login('keep@example.com', 'Wrong1234'), NULL, 'a hook that is gone: a wrong password is told as ever');
 SELECT auth.set_hook('login', NULL);
 SELECT isnt(auth.login('keep@example.com', 'Secret123'), NULL, 'until it is taken away');

@@ -9,7 +9,16 @@ SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedu
 SELECT auth.allow_api('regress_80_app');
 SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedure::text) FROM pg_proc p
            WHERE pronamespace = 'auth'::regnamespace AND NOT has_function_privilege('regress_80_app', p.oid, 'EXECUTE')),
-          '{auth.allow_api(regrole),auth.drop_signing_key(text),"auth.import_signing_key(text,text,interval)",auth.import_users(json),"auth.rotate_signing_key(text,interval)",auth.seal_signing_keys(),"auth.set_hook(text,regprocedure)"}', 'allow_api: all but what is the operator''s');
+          ARRAY[
+              'auth._guard()',
+              'auth._identity_support(internal)',
+              'auth.allow_api(regrole)',
+              'auth.drop_signing_key(text)',
+               'auth.import_signing_key(text,text,interval)',
+              'auth.import_users(json)',
+              'auth.rotate_signing_key(text,interval)',
+              'auth.seal_signing_keys()',
+              'auth.set_hook(text,regprocedure)'], 'allow_api: all but what is the operator''s, or only PostgreSQL calls');
 SELECT lives_ok($$SELECT auth.allow_api('regress_80_app')$$, 'allow_api: twice');
 CREATE ROLE "regress_80_we""ird; role";
 SELECT lives_ok($$SELECT auth.allow_api('"regress_80_we""ird; role"')$$, 'allow_api: a role with a name that must be quoted');
@@ -50,6 +59,7 @@ RESET ROLE;
 
 -- A hostile role: operators, functions and tables of its own, first in its path.
 CREATE ROLE regress_80_evil; CREATE SCHEMA evil AUTHORIZATION regress_80_evil;
+SET auth_service.max_sessions = 1; -- logins end sessions, too
 SELECT auth.allow_api('regress_80_evil');
 GRANT CREATE ON SCHEMA public TO regress_80_evil;
 SET ROLE regress_80_evil;
@@ -73,7 +83,8 @@ SET search_path = evil, pg_temp, pg_catalog, public;
 SELECT auth.register('eve@example.com', 'Secret123') AS eve \gset
 SELECT access_token AS e, refresh_token AS er FROM auth.login('eve@example.com', 'Secret123', 'agent', '192.0.2.1') \gset
 SELECT auth.refresh(:'er');
-BEGIN; SELECT auth.authenticate(:'e'); SELECT auth.update_profile('E', 'V'); SELECT auth.me(); SELECT auth.logout(); COMMIT;
+BEGIN; SELECT auth.authenticate(:'e'); SELECT auth.update_profile('E', 'V'); SELECT auth.me(); SELECT auth.sessions(); SELECT auth.introspect(:'er');
+SELECT auth.revoke_session(gen_random_uuid()); SELECT auth.revoke_other_sessions(); SELECT auth.logout(); SELECT auth.revoke_token(:'er'); COMMIT;
 SELECT auth.change_password('eve@example.com', 'Secret123', 'Secret1234');
 SELECT auth._arguments('{"a":"x"}', 'a');
 RESET search_path;

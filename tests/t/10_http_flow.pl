@@ -52,7 +52,7 @@ foreach (
 {
     $r = $s->request('POST', '/auth/login', @$_);
     answers($r, 401, { detail => 'Invalid credentials', code => 'U401C' }, 'login: wrong');
-    is($r->{headers}{'www-authenticate'}, 'Bearer', 'login: wrong: WWW-Authenticate');
+    is($r->{headers}{'www-authenticate'}, 'Bearer realm="auth_service"', 'login: wrong: WWW-Authenticate');
 }
 
 # Profile.
@@ -95,7 +95,7 @@ my $pair = $s->login('ann@example.com');
 answers($s->request('POST', '/auth/logout', token => $pair->{access_token}), 200, { message => 'Logged out' }, 'logout');
 $r = $s->request('GET', '/users/me', token => $pair->{access_token});
 answers($r, 401, { detail => 'Could not validate credentials', code => 'U401B' }, 'logout: the access token is dead');
-is($r->{headers}{'www-authenticate'}, 'Bearer error="invalid_token"', 'logout: WWW-Authenticate');
+is($r->{headers}{'www-authenticate'}, 'Bearer realm="auth_service", error="invalid_token"', 'logout: WWW-Authenticate');
 is($s->request('POST', '/auth/refresh', json => { refresh_token => $pair->{refresh_token} })->{status}, 401, 'logout: the refresh token too');
 is($s->request('POST', '/auth/logout', token => $pair->{access_token})->{status}, 401, 'logout: once');
 is($s->request('GET', '/auth/me', token => $access)->{status}, 200, 'logout: the other sessions live');

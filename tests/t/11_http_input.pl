@@ -111,7 +111,7 @@ foreach (
     my $what = 'Authorization ' . (defined $value ? "'" . substr($value, 0, 20) . "'" : 'missing');
     is($answer->{status}, $status, "$what: $status");
     is($answer->{json}{code}, $code, "$what: code");
-    is($answer->{headers}{'www-authenticate'}, $status == 200 ? undef : $code eq 'U401A' ? 'Bearer' : 'Bearer error="invalid_token"', "$what: WWW-Authenticate");
+    is($answer->{headers}{'www-authenticate'}, $status == 200 ? undef : $code eq 'U401A' ? 'Bearer realm="auth_service"' : 'Bearer realm="auth_service", error="invalid_token"', "$what: WWW-Authenticate");
 }
 is($s->request('GET', "/auth/me?access_token=$token")->{status}, 401, 'a token in the query is none');
 is($s->request('GET', "/users/me?$_", token => $token)->{status}, 200, 'a query that nobody asked for: ' . substr($_, 0, 20))

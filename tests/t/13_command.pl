@@ -25,6 +25,7 @@ foreach (
     [ [ 'serve', '--port' ], 2, qr/option --port needs a value/ ], [ [ 'serve', '--port=x' ], 2, qr/--port \(AUTH_SERVICE_PORT\) takes a number from 1 to 65535, not "x"/ ],
     [ [ 'serve', '--port=0' ], 2, qr/--port .* takes/ ], [ [ 'serve', '--port=65536' ], 2, qr/--port .* takes/ ], [ [ 'serve', '--port=' ], 2, qr/--port .* takes/ ],
     [ [ 'drop-db', '--yes=no' ], 2, qr/option --yes=no takes no value/ ], [ [ 'serve', 'more' ], 2, qr/unexpected argument "more"/ ], [ ['create-admin'], 2, qr/create-admin needs an e-mail/ ],
+    (map { [ [ 'serve', "--rpc-schema=$_" ], 2, qr/--rpc-schema takes a schema of the application's, not "\Q$_\E"/ ] } '', qw(auth pg_catalog pg_temp information_schema)),
     [ [ 'serve', '--host=nowhere.invalid' ], 1, qr/--host takes an IPv4 address, not "nowhere.invalid"/ ],
     [ [ 'serve', '--host=::1' ], 1, qr/--host takes an IPv4 address, not "::1"/ ],
     [ [ 'serve', '--database-url=postgresql://u:Sesame\@h/db' ], 2, qr/no password in --database-url/ ],
@@ -42,7 +43,7 @@ foreach (
 # init-db makes what is missing, and can be run again.
 ($status, $out, $err) = $s->command('init-db');
 is("$status$err", '0', 'init-db') or diag $err;
-is($out, "made database auth_service\nmade extension auth_service\nmade role auth_service_shim\n", 'init-db: says what it made');
+is($out, "made database auth_service\nmade extension auth_service\nmade role auth_service_shim\nmade role auth_service_anonymous\n", 'init-db: says what it made');
 ($status, $out, $err) = $s->command('init-db', '--shim-role=' . getpwuid($<));
 like("$status$out$err", qr/^1auth-service: error: role ".*" has powers that the front must not have\n\z/, 'init-db: a superuser cannot be the role of the front');
 $s->sql('CREATE ROLE mighty LOGIN IN ROLE pg_read_all_data');
@@ -58,6 +59,40 @@ is($s->sql("SELECT auth.verify_token('x') IS NULL", 'auth_service_shim'), 't', '
 my $settings = $s->sql("SELECT array_to_string(setconfig, ';') FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole WHERE rolname = 'auth_service_shim'");
 like($settings, qr/\Q$_\E/, "init-db: $_ for that role")
   foreach 'log_parameter_max_length=0', 'log_parameter_max_length_on_error=0', 'statement_timeout=', 'search_path=pg_catalog', 'TimeZone=UTC';
+
+is($s->sql("SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'auth_service_anonymous'"),
+    'f|f|f|f|f|f', 'init-db: the anonymous role cannot even log in');
+is($s->sql("SELECT pg_has_role('auth_service_shim', 'auth_service_anonymous', 'MEMBER'), pg_has_role('auth_service_anonymous', 'auth_service_shim', 'MEMBER')"),
+    't|f', 'init-db: the front may become it, and not the other way round');
+is($s->sql("SELECT count(*) FROM pg_proc WHERE pronamespace = 'auth'::regnamespace AND has_function_privilege('auth_service_anonymous', oid, 'EXECUTE')"),
+    3, 'init-db: and it may call uid, role and jwt alone');
+($status, $out, $err) = $s->command('init-db', '--rpc-schema=My "api"');
+is("$status$out$err", "0there is no schema My \"api\" yet: run init-db again when it is there\n", 'init-db: a schema of functions that is not there');
+$s->sql('CREATE SCHEMA "My ""api"""');
+($status, $out, $err) = $s->command('init-db', '--rpc-schema=My "api"');
+is("$status$out$err", "0opened schema My \"api\" to both roles\n", 'init-db: one that is there');
+($status, $out, $err) = $s->command('init-db', '--rpc-schema=My "api"');
+is("$status$out$err", '0', 'init-db: once');
+is($s->sql(q(SELECT string_agg(r || has_schema_privilege(r, 'My "api"', 'USAGE') || has_schema_privilege(r, 'My "api"', 'CREATE'), ' ' ORDER BY r) FROM unnest('{auth_service_shim,auth_service_anonymous}'::text[]) r)),
+    'auth_service_anonymoustruefalse auth_service_shimtruefalse', 'init-db: to use it, no more');
+($status, $out, $err) = $s->command('init-db', '--rpc-anonymous-role=mighty');
+is($status, 1, 'init-db: strangers do not get a role that reads our tables');
+
+# No anonymous role at all.
+$s->sql('CREATE ROLE only_shim LOGIN; CREATE SCHEMA only_api');
+($status, $out, $err) = $s->command('init-db', '--shim-role=only_shim', '--rpc-anonymous-role=', '--rpc-schema=only_api');
+is("$status$out$err", "0opened schema only_api to both roles\n", 'init-db: an empty name for the anonymous role: there is none') or diag $err;
+is($s->sql("SELECT count(*) FROM pg_auth_members WHERE member = 'only_shim'::regrole"), 0, 'init-db: and the front is no other role');
+
+# serve is no superuser's: no policy would bind the application's functions.
+{
+    my $superuser = $s->node->safe_psql('postgres', 'SELECT current_user');
+    $s->shim("--database-user=$superuser");
+    my $answer = $s->{http}->get("http://127.0.0.1:$s->{port}/health/ready");
+    is($answer->{status}, 503, 'serve: not as a superuser');
+    like($s->shim_log, qr/the role is a superuser; serve connects as the one that init-db made/, 'serve: and says why');
+    $s->stop_shim;
+}
 
 # The environment of the service before us, and names that need quotes.
 ($status, $out, $err) = run_with({ POSTGRES_DB => 'My "db"; x', POSTGRES_HOST => $s->node->host, POSTGRES_PORT => $s->node->port,
@@ -100,7 +135,9 @@ is($s->sql('SELECT count(*) FROM auth.users'), 1, 'create-admin: a refusal leave
 is("$status$out", '1', 'drop-db: asks');
 like($err, qr/Type its name: auth-service: nothing was dropped\n/, 'drop-db: and drops nothing');
 ($status, $out, $err) = $s->command('drop-db', '--yes');
-is("$status$out$err", "0dropped database auth_service\ndropped role auth_service_shim\n", 'drop-db --yes') or diag $err;
+is("$status$out$err", "0dropped database auth_service\ndropped role auth_service_shim\n", 'drop-db --yes: not the anonymous role, which another database has') or diag $err;
+($status, $out, $err) = run_with({ POSTGRES_DB => 'My "db"; x' }, 'drop-db', '--yes', '--shim-role=my "shim"');
+is("$status$out$err", "0dropped database My \"db\"; x\ndropped role my \"shim\"\ndropped role auth_service_anonymous\n", 'drop-db --yes: but with the last one') or diag $err;
 ($status, $out, $err) = $s->command('drop-db', '--yes');
 like("$status $err", qr/^1 auth-service: error: database "auth_service" does not exist\n/, 'drop-db: twice');
 done_testing();

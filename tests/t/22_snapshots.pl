@@ -48,6 +48,8 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
             is(ask($within, 'SAVEPOINT s; SELECT auth.me()'), $sqlstate, "$level, $what: me, after it was authenticated");
             is(ask($within, "ROLLBACK TO s; SELECT auth.update_profile('E', 'Vil')"), $sqlstate, "$level, $what: update_profile");
             is(ask($within, 'ROLLBACK TO s; SELECT auth.logout_all()'), $sqlstate, "$level, $what: logout_all");
+            is(ask($within, "ROLLBACK TO s; SELECT $_"), $sqlstate, "$level, $what: $_") foreach '* FROM auth.sessions()', 'auth.revoke_other_sessions()', "auth.introspect('x')";
+            is(ask($before, "ROLLBACK; BEGIN ISOLATION LEVEL $level; RESET ROLE; SELECT auth.introspect('$access')"), '{"active": false}', "$level, $what: introspect");
         }
         $_->quit foreach $before, $within;
         $s->sql('UPDATE auth.users SET blocked_at = NULL, deleted_at = NULL; UPDATE auth.signing_keys SET retired_at = NULL, is_active = true');
@@ -83,7 +85,9 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
     foreach (
         [ 'logout, of a new session', 'ann', 'SELECT auth.logout()' ], [ 'logout_all, of a new session', 'ann', 'SELECT auth.logout_all()' ],
         [ 'logout_all, of a new account', undef, 'SELECT auth.logout_all()' ], [ 'update_profile, of a new account', undef, "SELECT auth.update_profile('A', 'B')" ],
-        [ 'change_balance, of a new account', undef, 'SELECT auth.change_balance(5)' ], [ 'delete_me, of a new account', undef, 'SELECT auth.delete_me()' ])
+        [ 'change_balance, of a new account', undef, 'SELECT auth.change_balance(5)' ], [ 'delete_me, of a new account', undef, 'SELECT auth.delete_me()' ],
+        [ 'revoke_session, of a new session', 'ann', q{SELECT auth.revoke_session((auth.jwt() ->> 'sid')::uuid)} ], [ 'revoke_other_sessions, of a new session', 'ann', 'SELECT auth.revoke_other_sessions()' ],
+        [ 'revoke_token, of a new session', 'ann', sub { "SELECT auth.revoke_token('$_[0]')" } ], [ 'revoke_token, of a new session, by refresh token', 'ann', sub { "SELECT auth.revoke_token('$_[1]')" } ])
     {
         my ($what, $who, $statement) = @$_;
         my $old = session();
@@ -91,7 +95,7 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
         if (!defined $who) { $who = 'new' . lc($level =~ s/ //r) . $n++; $s->sql("SELECT auth.register('$who\@example.com', 'Secret123')") }
         my ($token, $refresh) = login($who);
         ask($old, "SELECT auth.authenticate('$token')");
-        is(ask($old, $statement), '40001', "$level, $what: fails");
+        is(ask($old, ref $statement ? $statement->($token, $refresh) : $statement), '40001', "$level, $what: fails");
         ask($old, 'ROLLBACK');
         is($s->sql("SELECT auth.verify_token('$token') IS NOT NULL"), 't', "$level, $what: and the session is there");
         ask($old, "BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM pg_class");

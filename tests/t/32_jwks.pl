@@ -121,7 +121,7 @@ is(status($token{RS256}), 401, 'and its tokens are refused');
 
 # RFC 8414.
 $r = $s->request('GET', '/.well-known/oauth-authorization-server');
-is("$r->{status} $r->{json}{code}", '404 U404C', 'no metadata where the issuer is no URL');
+is("$r->{status} $r->{json}{code}", '404 U404E', 'no metadata where the issuer is no URL');
 foreach my $issuer ('http://example.com', 'https://', 'https:///x', 'https://example.com?x', 'https://example.com/#x', 'HTTPS://example.com')
 {
     $s->sql("ALTER DATABASE auth_service SET auth_service.issuer = '$issuer'");

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use AuthService;
 use Digest::SHA qw(hmac_sha256);
+use JSON::PP ();
 use MIME::Base64 qw(decode_base64 encode_base64url decode_base64url);
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -65,6 +66,7 @@ $s->shim;
 is((join ' ', map { status($_->{access_token}) } $before, $es256, $sealed), '200 200 200', 'also for sessions that have not met the keys');
 $sealed = refresh($sealed->{refresh_token})->{json};
 is(status($sealed->{access_token}), 200, 'a sealed session is refreshed');
+is($s->request('POST', '/auth/introspect', token => $sealed->{access_token}, form => [ token => $sealed->{refresh_token} ])->{json}{active}, JSON::PP::true, 'and its refresh token introspected');
 foreach my $algorithm (qw(HS256 RS256 EdDSA HS256))
 {
     $s->sql("SELECT auth.rotate_signing_key('$algorithm')");

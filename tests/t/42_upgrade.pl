@@ -29,6 +29,8 @@ SELECT line FROM (
     UNION ALL SELECT 'function ' || concat_ws(' ', pg_get_functiondef(oid), proacl, proowner::regrole, obj_description(oid, 'pg_proc')) FROM pg_proc WHERE pronamespace = 'auth'::regnamespace
     UNION ALL SELECT 'type ' || concat_ws(' ', oid::regtype, typtype, typacl, obj_description(oid, 'pg_type')) FROM pg_type WHERE typnamespace = 'auth'::regnamespace
     UNION ALL SELECT 'label ' || concat_ws(' ', enumtypid::regtype, enumsortorder, enumlabel) FROM pg_enum WHERE enumtypid::regtype::text LIKE 'auth.%'
+    UNION ALL SELECT 'event trigger ' || concat_ws(' ', evtname, evtevent, evtfoid::regproc, evtenabled, evttags, evtowner::regrole, obj_description(oid, 'pg_event_trigger')) FROM pg_event_trigger
+    UNION ALL SELECT 'identity ' || oid::regclass || ' ' || relreplident::text FROM pg_class WHERE relnamespace = 'auth'::regnamespace AND relkind = 'r'
     UNION ALL SELECT 'schema ' || concat_ws(' ', nspname, nspacl) FROM pg_namespace WHERE nspname = 'auth'
     UNION ALL SELECT 'config ' || t.o::regclass || ' ' || c FROM pg_extension, unnest(extconfig, extcondition) t (o, c) WHERE extname = 'auth_service'
     UNION ALL SELECT 'extension ' || concat_ws(' ', extversion, extrelocatable, extnamespace::regnamespace) FROM pg_extension WHERE extname = 'auth_service'
@@ -102,6 +104,6 @@ $s->sql("SET client_min_messages = warning; CREATE EXTENSION auth_service VERSIO
 # As that version left it, which required pgcrypto only.
 $s->sql("DELETE FROM pg_depend WHERE objid = (SELECT oid FROM pg_extension WHERE extname = 'auth_service') AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_trgm');
          DROP EXTENSION pg_trgm") if $first eq '1.0';
-is(join('', ($s->command('init-db'))[ 0, 1 ]), "0updated extension auth_service from $first to $current\n", 'init-db updates');
+is(join('', ($s->command('init-db'))[ 0, 1 ]), "0updated extension auth_service from $first to $current\nmade role auth_service_anonymous\n", 'init-db updates');
 is(join('', ($s->command('init-db'))[ 0, 1 ]), '0', 'init-db: once');
 done_testing();

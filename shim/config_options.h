@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config_options.h: the table of options, for config.c.
+ */
+#ifndef SHIM_CONFIG_OPTIONS_H
+#define SHIM_CONFIG_OPTIONS_H
+
+#include <stddef.h>
+
+#define OPTION_WORDS_MAX 4
+
+enum option_kind { OPTION_TEXT, OPTION_NUMBER, OPTION_WORD, OPTION_FLAG, OPTION_NO_FLAG };
+
+struct option_row {
+    const char *name;           /* without "--"; NULL: environment only */
+    const char *environment[2]; /* the second one: what the service before us called it */
+    enum option_kind kind;
+    size_t offset;
+    int minimum, maximum;
+    const char *words[OPTION_WORDS_MAX]; /* of OPTION_WORD: the value is the number of one */
+    const char *initial;                 /* NULL: none */
+    const char *help;
+};
+
+extern const struct option_row options[];
+extern const size_t option_count;
+
+#endif
