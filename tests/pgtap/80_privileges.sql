@@ -14,7 +14,7 @@ SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedu
               'auth._identity_support(internal)',
               'auth.allow_api(regrole)',
               'auth.drop_signing_key(text)',
-               'auth.import_signing_key(text,text,interval)',
+              'auth.import_signing_key(text,text,interval)',
               'auth.import_users(json)',
               'auth.rotate_signing_key(text,interval)',
               'auth.seal_signing_keys()',

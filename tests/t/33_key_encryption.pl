@@ -155,7 +155,7 @@ keys_are($two);
 command_is("cat $file");
 is((join ' ', map { status($_->{access_token}) } $victim, $newer, $es256), '200 200 200', 'the old one is gone: access tokens are good');
 is(refresh($newer->{refresh_token})->{status}, 200, 'sessions since then are refreshed');
-is(refresh($victim->{refresh_token})->{status}, 500, 'older ones need the old one');
+is(refresh($victim->{refresh_token})->{status}, 503, 'older ones need the old one');
 keys_are($two, $one);
 command_is("cat $file ");
 is(refresh($victim->{refresh_token})->{status}, 200, 'and go on when it is back');
@@ -175,10 +175,10 @@ my $started = $s->sql('SELECT pg_postmaster_start_time()');
 keys_are('ab' x 32);
 command_is("cat $file");
 like(try_sql($login), qr/^55000: a key in the database is sealed with a key-encryption key that is not here/, 'another key: said clearly');
-is($s->request('POST', '/auth/login', form => [ username => 'ann@example.com', password => 'Secret123' ])->{status}, 500, 'over HTTP a 500');
-is(status($victim->{access_token}), 500, 'a token of HS256 is not good, and not called bad');
+is($s->request('POST', '/auth/login', form => [ username => 'ann@example.com', password => 'Secret123' ])->{status}, 503, 'over HTTP a 503');
+is(status($victim->{access_token}), 503, 'a token of HS256 is not good, and not called bad');
 is(status($es256->{access_token}), 200, 'one of ES256 is: the public key is not sealed');
-is(refresh($newer->{refresh_token})->{status}, 500, 'a refresh token is not called bad either');
+is(refresh($newer->{refresh_token})->{status}, 503, 'a refresh token is not called bad either');
 like(try_sql('SELECT auth.seal_signing_keys()'), qr/^55000/, 'and nothing is sealed over');
 foreach (
     [ 'true', qr/^38000: \S+ does not print a key/ ], [ 'false', qr/^38000: \S+ failed/ ], [ "cat $file; exit 3", qr/^38000: \S+ failed/ ],
