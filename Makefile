@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test lint sanitize soak-refresh docker-check psql help
+.PHONY: run test fuzz-tokens lint sanitize soak-refresh docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -21,6 +21,10 @@ run:
 test:
 	@scripts/bootstrap build test
 	@scripts/test $(TESTS)
+
+fuzz-tokens:
+	@scripts/bootstrap build test
+	@FUZZ_TOKENS=$${FUZZ_TOKENS:-2000000} scripts/test tests/t/34_token_mutations.pl
 
 lint:
 	@scripts/bootstrap build lint
@@ -44,6 +48,7 @@ psql:
 help:
 	@echo 'make run        install what is missing, build, serve on http://127.0.0.1:8000 (PORT=...)'
 	@echo 'make test       the same, then every test (TESTS="tests/pgtap/01_register.sql ..." for some)'
+	@echo 'make fuzz-tokens  2,000,000 mutated access tokens, of which none may be good (FUZZ_TOKENS=, FUZZ_SEED=)'
 	@echo 'make psql       psql on the cluster of make run (ARGS="-Atc ...")'
 	@echo 'make            build the extension and shim/auth-service'
 	@echo 'make install    install both; make installcheck tests against a running server'
@@ -83,7 +88,7 @@ PG_CPPFLAGS = -DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_LIBJWT_SONAME='"$(
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -Wno-declaration-after-statement
 
 override with_llvm = no
-SHLIB_LINK += -Wl,--version-script=extension/exports.map
+SHLIB_LINK += -lcrypto -Wl,--version-script=extension/exports.map
 include $(PGXS)
 
 -include $(OBJS:.o=.d)

@@ -42,7 +42,8 @@ CheckEmail(text *email, FieldProblems *problems)
 {
     if (email == NULL)
         ProblemAdd(problems, "email", AUTH_ERROR_ARGUMENT, "Field required", "missing");
-    else if (!EmailIsValid(text_to_cstring(email)))
+    else if (VARSIZE_ANY_EXHDR(email) > AUTH_EMAIL_BYTES_MAX ||
+             !EmailIsValid(text_to_cstring(email)))
         ProblemAdd(problems, "email", AUTH_ERROR_EMAIL_INVALID, NULL, "value_error");
     else
         return EmailNormalize(email);

@@ -2,7 +2,7 @@
  *
  * guc.c: every setting.
  *
- * All are PGC_SUSET: an operator sets them for the server, a database or a role, and no ordinary
+ * All but one are PGC_SUSET: an operator sets them for the server, a database or a role, and no ordinary
  * role can weaken them for itself, neither by SET nor by PGOPTIONS nor by ALTER ROLE.
  */
 #include "postgres.h"
@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 
 #include "guc.h"
+#include "seal.h"
 
 /* Lifetime of an access token in seconds.  A revoked session ends it earlier. */
 int auth_service_access_token_ttl = AUTH_ACCESS_TOKEN_TTL_DEFAULT;
@@ -52,6 +53,11 @@ char *auth_service_issuer = NULL;
 /* "aud" of our access tokens (RFC 7519, 4.1.3); empty: none is written, and none accepted. */
 char *auth_service_audience = NULL;
 
+/*
+ * A command that prints the key-encryption key: see seal.c.  Empty: keys lie in the tables as they are.  Only
+ * the configuration file sets it, since it runs a program as the server.
+ */
+char *auth_service_key_encryption_command = NULL;
 /* Whether dropping the extension may take the accounts along: see guard.c. */
 bool auth_service_allow_drop = false;
 
@@ -90,6 +96,20 @@ DefineString(const char *name, char **variable, const char *boot, const char *de
 {
     DefineCustomStringVariable(name, description, NULL, variable, boot, PGC_SUSET, /* flags */ 0,
                                CheckAscii, NULL, NULL);
+}
+
+static void
+ForgetKeys(const char *newval, void *extra)
+{
+    SealForget();
+}
+
+static void
+DefineCommand(const char *name, char **variable, const char *description)
+{
+    DefineCustomStringVariable(name, description, NULL, variable, /* boot value */ "", PGC_SIGHUP,
+                               GUC_SUPERUSER_ONLY, /* check hook */ NULL, ForgetKeys,
+                               /* show hook */ NULL);
 }
 
 void
@@ -133,6 +153,8 @@ GucInit(void)
                  "Sets the issuer that access tokens name and must name.");
     DefineString("auth_service.audience", &auth_service_audience, "",
                  "Sets the audience that access tokens name and must name; empty for none.");
+    DefineCommand("auth_service.key_encryption_command", &auth_service_key_encryption_command,
+                  "Sets the command that prints the key with which signing keys are sealed.");
     DefineBool("auth_service.allow_drop", &auth_service_allow_drop, false,
                "Lets the extension be dropped while it holds accounts.");
 }

@@ -45,6 +45,7 @@ extern bool auth_service_password_require_digit;
 extern char *auth_service_password_forbidden_characters;
 extern char *auth_service_issuer;
 extern char *auth_service_audience;
+extern char *auth_service_key_encryption_command;
 extern bool auth_service_allow_drop;
 
 extern void GucInit(void);

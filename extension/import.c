@@ -156,6 +156,38 @@ auth_service_import_users(PG_FUNCTION_ARGS)
 
 /* ---- The signing key -------------------------------------------------------------------- */
 
+/* Make the arguments a key, or raise. */
+static void
+ReadKey(const text *algorithm_given, const text *secret_given, KeyRow *key)
+{
+    char *algorithm = KeyReadAlgorithm(algorithm_given);
+    bool is_good = VARSIZE_ANY_EXHDR(secret_given) <= AUTH_PEM_BYTES_MAX;
+
+    if (is_good) {
+        char *given = text_to_cstring(secret_given);
+        char *secret = pg_server_to_any(given, (int)strlen(given), PG_UTF8);
+
+        is_good = KeyImport(algorithm, secret, key);
+    }
+    if (is_good)
+        return;
+    if (strcmp(algorithm, "HS256") == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("the secret must have %d to %d bytes", AUTH_HMAC_KEY_BYTES_MIN,
+                        AUTH_HMAC_KEY_BYTES_MAX),
+                 errdetail("A shorter one can be found by trying (RFC 7518, 3.2)."),
+                 errhint("Do not import it: users log in again when their access token expires."),
+                 errhidestmt(true), errhidecontext(true)));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+             errmsg("the secret must be a PEM text with a key for the algorithm"),
+             errdetail("ES256 goes with P-256, RS256 with RSA of %d to %d bits and an exponent of "
+                       "65537 or more, EdDSA with Ed25519; the key must not be encrypted.",
+                       AUTH_RSA_BITS_MIN, AUTH_RSA_BITS_MAX),
+             errhidestmt(true), errhidecontext(true)));
+}
+
 /*
  * SQL function: import_signing_key(algorithm text, secret text, valid_for interval) returns text
  *
@@ -169,35 +201,21 @@ auth_service_import_users(PG_FUNCTION_ARGS)
 Datum
 auth_service_import_signing_key(PG_FUNCTION_ARGS)
 {
-    char *algorithm = text_to_cstring(PG_GETARG_TEXT_PP(0));
-    char *given = text_to_cstring(PG_GETARG_TEXT_PP(1));
-    char *secret = pg_server_to_any(given, (int)strlen(given), PG_UTF8);
     TimestampTz now = GetCurrentTimestamp();
     TimestampTz until = DatumGetTimestampTz(
         DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(2)));
-    SigningKey key;
+    KeyRow key;
+    KeyRow before;
 
     RequireOperator();
-    if (strcmp(algorithm, "HS256") != 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the algorithm must be HS256"),
-                 errhidestmt(true), errhidecontext(true)));
-    if (strlen(secret) < AUTH_HMAC_KEY_BYTES_MIN || strlen(secret) > AUTH_HMAC_KEY_BYTES_MAX)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("the secret must have %d to %d bytes", AUTH_HMAC_KEY_BYTES_MIN,
-                        AUTH_HMAC_KEY_BYTES_MAX),
-                 errdetail("A shorter one can be found by trying (RFC 7518, 3.2)."),
-                 errhint("Do not import it: users log in again when their access token expires."),
-                 errhidestmt(true), errhidecontext(true)));
     if (until <= now || TIMESTAMP_NOT_FINITE(until))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("valid_for must be more than nothing"), errhidestmt(true),
                         errhidecontext(true)));
     StoreCommitDurably();
-    KeyImport(secret, &key);
+    ReadKey(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &key);
     /* Users of two services may have the same id: the tokens of one must not be good for the other's. */
-    if (StoreKeyIsOther(&key))
+    if (StoreKeyLastImported(&before) && !KeyIsSame(&before, &key))
         StoreAllImportedTokensEnd();
     StoreKeyImport(&key, until);
     AuditRecord(

@@ -19,6 +19,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "refresh_token.h"
+#include "seal.h"
 #include "session.h"
 #include "store.h"
 #include "text.h"
@@ -34,10 +35,12 @@ FindRefreshToken(text *given, RefreshToken *token, SessionDescription *descripti
     const char *chars = VARDATA_ANY(given);
     Size size = VARSIZE_ANY_EXHDR(given);
 
-    return RefreshTokenDecode(chars, size, token) &&
-           StoreSessionDescribe(token->user_id, &token->session_id, description) &&
-           description->session.exists &&
-           RefreshTokenIsAuthentic(chars, size, token, description->refresh_key);
+    if (!RefreshTokenDecode(chars, size, token) ||
+        !StoreSessionDescribe(token->user_id, &token->session_id, description) ||
+        !description->session.exists)
+        return false;
+    SealSessionKey(&description->sealed_by, &token->session_id, description->refresh_key);
+    return RefreshTokenIsAuthentic(chars, size, token, description->refresh_key);
 }
 
 /* ---- Introspection ---------------------------------------------------------------------- */

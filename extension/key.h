@@ -7,6 +7,9 @@
 
 #include "datatype/timestamp.h"
 
+#include "crypto.h"
+#include "seal.h"
+
 #define AUTH_KID_BYTES_MAX       64
 #define AUTH_ALGORITHM_BYTES_MAX 8
 
@@ -17,18 +20,44 @@
 #define AUTH_HMAC_KEY_BYTES_MIN 32
 #define AUTH_HMAC_KEY_BYTES_MAX 512
 
+/* Longer ones are no key of ours in PEM. */
+#define AUTH_PEM_BYTES_MAX 8192
+
+/* A signature in base64url. */
+#define KEY_SIGNATURE_CHARS_MAX ((CRYPTO_SIGNATURE_BYTES_MAX * 4 + 2) / 3)
+
 /* Mirrors a row of auth.signing_keys. */
-typedef struct SigningKey {
+typedef struct KeyRow {
     char kid[AUTH_KID_BYTES_MAX + 1];
-    TimestampTz imported_until;                   /* 0: our own */
     char algorithm[AUTH_ALGORITHM_BYTES_MAX + 1]; /* as in "alg" (RFC 7518, 3.1) */
+    TimestampTz imported_until;                   /* 0: our own */
+    SealId sealed_by;
+    bytea *secret;     /* sealed, if it is; NULL: only the public half is here */
+    bytea *public_key; /* NULL for HS256 */
+} KeyRow;
+
+/* A key ready for use.  What is NULL is not needed for its algorithm, or was not needed yet. */
+typedef struct SigningKey {
+    char kid[AUTH_KID_BYTES_MAX + 1]; /* "": none */
+    char algorithm[AUTH_ALGORITHM_BYTES_MAX + 1];
+    TimestampTz imported_until;
     int secret_size;
     unsigned char secret[AUTH_HMAC_KEY_BYTES_MAX];
-    struct jwt *handle; /* jwt_library.c's own; NULL at first */
+    struct jwt *handle; /* jwt_library.c's own */
+    struct evp_pkey_st *public_key;
+    struct evp_pkey_st *private_key;
 } SigningKey;
 
 extern SigningKey *KeyActive(void);
 extern SigningKey *KeyFind(const char *kid);
-extern void KeyImport(const char *secret, SigningKey *key);
+extern bool KeySign(SigningKey *key, const char *input, char *signature);
+extern bool KeyVerify(SigningKey *key, const char *input, const char *signature,
+                      const unsigned char *decoded, Size size);
+
+extern char *KeyReadAlgorithm(const text *given);
+extern void KeyMake(const char *algorithm, KeyRow *row);
+extern bool KeyImport(const char *algorithm, const char *secret, KeyRow *row);
+extern bool KeyIsSame(const KeyRow *one, const KeyRow *other);
+extern void KeySeal(KeyRow *row, const SealId *id);
 
 #endif

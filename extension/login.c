@@ -14,6 +14,7 @@
 #include "hook.h"
 #include "password.h"
 #include "random.h"
+#include "seal.h"
 #include "store.h"
 #include "token_pair.h"
 
@@ -42,15 +43,17 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
 {
     RefreshToken token = {.user_id = account->id, .generation = {0, TokenPairNonce()}};
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
+    SealId sealed_by = SealCurrent();
     const AuditOrigin *origin = AuditOriginGet();
 
     token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));
     RandomBytes(key, sizeof(key));
     KeepToLimit(account->id, now);
     StoreSessionInsert(
-        &token, key, now,
+        &token, key, &sealed_by, now,
         TimestampTzPlusMilliseconds(now, (int64)auth_service_refresh_token_ttl * 1000),
         origin->user_agent, origin->ip, origin->has_ip);
+    SealSessionKey(&sealed_by, &token.session_id, key);
     return TokenPair(fcinfo, account->role, &token, key);
 }
 

@@ -157,8 +157,10 @@ PasswordVerify(text *password, const char *hash)
     int cost = HashCost(hash);
     bool good = false;
 
-    if (VARSIZE_ANY_EXHDR(password) > AUTH_PASSWORD_BYTES_MAX)
+    if (VARSIZE_ANY_EXHDR(password) > AUTH_PASSWORD_BYTES_MAX) {
         cost = 0; /* nobody's: it cannot have been set */
+        password = cstring_to_text_with_len(VARDATA_ANY(password), AUTH_PASSWORD_BYTES_MAX);
+    }
     if (cost > 0) {
         const char *computed = Crypt(password, hash);
         unsigned char difference = strlen(computed) != HASH_CHARS;

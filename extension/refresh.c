@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "refresh_token.h"
+#include "seal.h"
 #include "session.h"
 #include "store.h"
 #include "text.h"
@@ -136,6 +137,7 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     text *given = TextUpTo(PG_GETARG_DATUM(0), AUTH_REFRESH_TOKEN_CHARS);
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
     RefreshToken token;
+    SealId sealed_by;
     SessionRow session;
     TimestampTz asked_at;
     TimestampTz now;
@@ -144,8 +146,10 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     /* Nothing is locked for a token that we did not issue. */
     if (given == NULL ||
         !RefreshTokenDecode(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token) ||
-        !StoreSessionKey(token.user_id, &token.session_id, key) ||
-        !RefreshTokenIsAuthentic(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token, key))
+        !StoreSessionKey(token.user_id, &token.session_id, key, &sealed_by))
+        PG_RETURN_NULL();
+    SealSessionKey(&sealed_by, &token.session_id, key);
+    if (!RefreshTokenIsAuthentic(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token, key))
         PG_RETURN_NULL();
     /* Before the wait for the lock: who waits there saw nobody else's step. */
     asked_at = GetCurrentTimestamp() - asked_ago;

@@ -67,11 +67,12 @@ auth_service_revoke_session(PG_FUNCTION_ARGS)
     const Identity *identity = RequireLiveIdentity();
     const pg_uuid_t *id = PG_GETARG_UUID_P(0);
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
+    SealId sealed_by;
 
     StoreCommitDurably();
     if (!StoreSessionDelete(identity->user_id, id)) {
         /* One that is newer than the transaction's snapshot must not be reported as missing. */
-        StoreRequireSeen(!StoreSessionKey(identity->user_id, id, key));
+        StoreRequireSeen(!StoreSessionKey(identity->user_id, id, key, &sealed_by));
         PG_RETURN_BOOL(false);
     }
     AuditRecord(&(AuditEvent){

@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "store.h"
 #include "store_statement.h"
 
@@ -259,6 +260,43 @@ UserRole
 ColumnRole(int number)
 {
     return DatumGetBool(ColumnNotNull(number)) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+}
+
+/* What sealed a row: a parameter's value, with the ' ' or 'n' that says whether it is NULL, and back. */
+Datum
+SealDatum(const SealId *id, char *null)
+{
+    bytea *bytes = palloc(VARHDRSZ + SEAL_ID_BYTES);
+
+    *null = id->size > 0 ? ' ' : 'n';
+    SET_VARSIZE(bytes, VARHDRSZ + SEAL_ID_BYTES);
+    memcpy(VARDATA(bytes), id->data, SEAL_ID_BYTES);
+    return PointerGetDatum(bytes);
+}
+
+SealId
+SealOfDatum(Datum value, bool is_null)
+{
+    SealId id = {.size = 0};
+    bytea *bytes;
+
+    if (is_null)
+        return id;
+    bytes = DatumGetByteaPP(value);
+    if (VARSIZE_ANY_EXHDR(bytes) != SEAL_ID_BYTES)
+        elog(ERROR, "the id of a key-encryption key has not its length");
+    id.size = SEAL_ID_BYTES;
+    memcpy(id.data, VARDATA_ANY(bytes), SEAL_ID_BYTES);
+    return id;
+}
+
+SealId
+ColumnSeal(int number)
+{
+    bool is_null;
+    Datum value = Column(number, &is_null);
+
+    return SealOfDatum(value, is_null);
 }
 
 /* A text column of the first row in the caller's context; NULL for NULL. */

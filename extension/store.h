@@ -55,7 +55,8 @@ IsSessionAlive(const SessionRow *session, TimestampTz now)
 /* What an introspection tells of an account and its session, which exists where session.exists. */
 typedef struct SessionDescription {
     SessionRow session;
-    unsigned char refresh_key[AUTH_REFRESH_KEY_BYTES];
+    unsigned char refresh_key[AUTH_REFRESH_KEY_BYTES]; /* as it lies in the table */
+    SealId sealed_by;
     TimestampTz created_at;
     char *email;
 } SessionDescription;
@@ -217,11 +218,12 @@ extern void StoreListAudit(const AuditFilter *filter, const ListPage *page, Stor
                            void *context);
 
 extern void StoreSessionInsert(const RefreshToken *token, const unsigned char *refresh_key,
-                               TimestampTz now, TimestampTz expires_at, text *user_agent, Datum ip,
-                               bool has_ip);
+                               const SealId *sealed_by, TimestampTz now, TimestampTz expires_at,
+                               text *user_agent, Datum ip, bool has_ip);
 extern bool StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid,
                              SessionRow *session);
-extern bool StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key);
+extern bool StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key,
+                            SealId *sealed_by);
 extern bool StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session);
 extern void StoreSessionStep(const RefreshToken *token, TimestampTz now);
 extern void StoreSessionTouch(int64 user_id, const pg_uuid_t *id, TimestampTz now);
@@ -236,12 +238,19 @@ extern int64 StoreOtherSessionsDelete(int64 user_id, const pg_uuid_t *kept, Time
                                       TimestampTz idle_since);
 extern int64 StoreSessionsLimit(int64 user_id, int64 kept, TimestampTz now, TimestampTz idle_since);
 
-extern bool StoreKeyFind(const char *kid, SigningKey *key);
-extern bool StoreKeyActive(SigningKey *key);
-extern bool StoreKeyInsert(const SigningKey *key);
+extern bool StoreKeyFind(const char *kid, KeyRow *key);
+extern bool StoreKeySigning(TimestampTz now, char *kid);
+extern bool StoreKeyNewest(KeyRow *key);
+extern bool StoreKeyInsert(const KeyRow *key, TimestampTz signs_from);
+extern List *StoreKeysPublished(TimestampTz now);
+extern List *StoreKeysSecret(void);
+extern void StoreKeysLock(void);
+extern void StoreKeysRetire(const char *signing_kid, TimestampTz now, TimestampTz verify_until);
+extern bool StoreKeyDrop(const char *kid, TimestampTz now);
+extern void StoreKeySeal(const KeyRow *key);
 
-extern bool StoreKeyIsOther(const SigningKey *key);
-extern void StoreKeyImport(const SigningKey *key, TimestampTz until);
+extern bool StoreKeyLastImported(KeyRow *key);
+extern void StoreKeyImport(const KeyRow *key, TimestampTz until);
 extern char *StoreImportedKids(TimestampTz now);
 
 extern void StoreImportUsers(text *users, TimestampTz now, const ImportJudge *judge);

@@ -22,22 +22,25 @@ const pg_uuid_t no_session = {{0}};
 
 /* A new session; the token is its first. */
 void
-StoreSessionInsert(const RefreshToken *token, const unsigned char *refresh_key, TimestampTz now,
-                   TimestampTz expires_at, text *user_agent, Datum ip, bool has_ip)
+StoreSessionInsert(const RefreshToken *token, const unsigned char *refresh_key,
+                   const SealId *sealed_by, TimestampTz now, TimestampTz expires_at,
+                   text *user_agent, Datum ip, bool has_ip)
 {
     static Statement statement = {
         "INSERT INTO auth.sessions (user_id, id, refresh_key, refresh_counter, refresh_nonce,"
-        " previous_nonce, created_at, last_used_at, expires_at, user_agent, ip)"
-        " VALUES ($1, $2, $3, 0, $4, $4, $5, $5, $6, pg_catalog.left($7, 512), $8)",
-        8,
-        {INT8OID, UUIDOID, BYTEAOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INETOID},
+        " previous_nonce, created_at, last_used_at, expires_at, user_agent, ip, sealed_by)"
+        " VALUES ($1, $2, $3, 0, $4, $4, $5, $5, $6, pg_catalog.left($7, 512), $8, $9)",
+        9,
+        {INT8OID, UUIDOID, BYTEAOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INETOID,
+         BYTEAOID},
         NULL};
     bytea *key = palloc(VARHDRSZ + AUTH_REFRESH_KEY_BYTES);
-    Datum values[] = {Int64GetDatum(token->user_id), UUIDPGetDatum(&token->session_id),
-                      PointerGetDatum(key),          Int64GetDatum(token->generation.nonce),
-                      TimestampTzGetDatum(now),      TimestampTzGetDatum(expires_at),
-                      PointerGetDatum(user_agent),   ip};
-    char nulls[] = {' ', ' ', ' ', ' ', ' ', ' ', user_agent ? ' ' : 'n', has_ip ? ' ' : 'n'};
+    char nulls[] = {' ', ' ', ' ', ' ', ' ', ' ', user_agent ? ' ' : 'n', has_ip ? ' ' : 'n', ' '};
+    Datum values[] = {Int64GetDatum(token->user_id),  UUIDPGetDatum(&token->session_id),
+                      PointerGetDatum(key),           Int64GetDatum(token->generation.nonce),
+                      TimestampTzGetDatum(now),       TimestampTzGetDatum(expires_at),
+                      PointerGetDatum(user_agent),    ip,
+                      SealDatum(sealed_by, &nulls[8])};
 
     SET_VARSIZE(key, VARHDRSZ + AUTH_REFRESH_KEY_BYTES);
     memcpy(VARDATA(key), refresh_key, AUTH_REFRESH_KEY_BYTES);
@@ -83,15 +86,16 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
     static Statement statement = {
         "SELECT u.role" EQ "'admin', u.blocked_at IS NOT NULL, s.expires_at, u.last_activity_at,"
         " s.refresh_counter, s.refresh_nonce, s.previous_nonce,"
-        " EXISTS (SELECT FROM auth.signing_keys k WHERE k.kid" EQ "$3 AND k.retired_at IS NULL),"
-        " u.takes_imported_tokens,"
-        " s.older_generations"
+        " EXISTS (SELECT FROM auth.signing_keys k WHERE k.kid" EQ "$3 AND k.retired_at IS NULL"
+        " AND (k.verifies_until IS NULL OR k.verifies_until OPERATOR(pg_catalog.>) $4)),"
+        " u.takes_imported_tokens, s.older_generations"
         " FROM auth.users u LEFT JOIN auth.sessions s ON s.user_id" EQ "u.id AND s.user_id" EQ
         "$1 AND s.id" EQ "$2 WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
-        3,
-        {INT8OID, UUIDOID, TEXTOID},
+        4,
+        {INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID},
         NULL};
-    Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id), CStringGetTextDatum(kid)};
+    Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id), CStringGetTextDatum(kid),
+                      TimestampTzGetDatum(GetCurrentTimestamp())};
     StoreCall call;
     bool found;
     bool is_null;
@@ -121,15 +125,19 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
     return found;
 }
 
-/* The session's key, AUTH_REFRESH_KEY_BYTES long; false where there is no such session. */
+/*
+ * The session's key as it lies in the table, AUTH_REFRESH_KEY_BYTES long, and what sealed it; false where
+ * there is no such session.
+ */
 bool
-StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key)
+StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key, SealId *sealed_by)
 {
-    static Statement statement = {"SELECT s.refresh_key FROM auth.sessions s WHERE s.user_id" EQ
-                                  "$1 AND s.id" EQ "$2",
-                                  2,
-                                  {INT8OID, UUIDOID},
-                                  NULL};
+    static Statement statement = {
+        "SELECT s.refresh_key, s.sealed_by FROM auth.sessions s WHERE s.user_id" EQ "$1 AND s.id" EQ
+        "$2",
+        2,
+        {INT8OID, UUIDOID},
+        NULL};
     Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id)};
     StoreCall call;
     bool found;
@@ -142,6 +150,7 @@ StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key)
         if (VARSIZE_ANY_EXHDR(key) != AUTH_REFRESH_KEY_BYTES)
             elog(ERROR, "a session's refresh key has not its length");
         memcpy(refresh_key, VARDATA_ANY(key), AUTH_REFRESH_KEY_BYTES);
+        *sealed_by = ColumnSeal(2);
     }
     StoreEnd(&call);
     return found;

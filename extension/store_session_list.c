@@ -25,8 +25,9 @@ StoreSessionDescribe(int64 user_id, const pg_uuid_t *id, SessionDescription *des
         "SELECT u.role" EQ
         "'admin', u.blocked_at IS NOT NULL, u.email, s.refresh_key, s.created_at,"
         " s.last_used_at, s.expires_at, s.refresh_counter, s.refresh_nonce, s.previous_nonce,"
-        " s.older_generations FROM auth.users u LEFT JOIN auth.sessions s ON s.user_id" EQ
-        "u.id AND s.user_id" EQ "$1 AND s.id" EQ "$2 WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
+        " s.older_generations, s.sealed_by FROM auth.users u LEFT JOIN auth.sessions s ON "
+        "s.user_id" EQ "u.id AND s.user_id" EQ "$1 AND s.id" EQ "$2 WHERE u.id" EQ
+        "$1 AND u.deleted_at IS NULL",
         2,
         {INT8OID, UUIDOID},
         NULL};
@@ -59,6 +60,7 @@ StoreSessionDescribe(int64 user_id, const pg_uuid_t *id, SessionDescription *des
             session->generation.nonce = DatumGetInt64(ColumnNotNull(9));
             session->previous_nonce = DatumGetInt64(ColumnNotNull(10));
             ColumnOlder(11, session);
+            description->sealed_by = ColumnSeal(12);
         }
     }
     StoreEnd(&call);

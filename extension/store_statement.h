@@ -52,10 +52,14 @@ extern uint64 StoreExecute(Statement *statement, const Datum *values, const char
 
 extern void RowsToSink(uint64 count, uint64 limit, StoreRowSink sink, void *context);
 
+extern Datum SealDatum(const SealId *id, char *null);
+extern SealId SealOfDatum(Datum value, bool is_null);
+
 /* Columns of the first row, counted from 1, between StoreRun or StoreRead and StoreEnd. */
 extern Datum Column(int number, bool *is_null);
 extern Datum ColumnNotNull(int number);
 extern UserRole ColumnRole(int number); /* of a boolean: whether it is an admin */
+extern SealId ColumnSeal(int number);
 extern char *ColumnText(const StoreCall *call, int number);
 extern void ColumnOlder(int number, SessionRow *session); /* store_session.c */
 

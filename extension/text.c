@@ -20,6 +20,8 @@ TextIsPrintable(text *value, int chars_max)
     Size size = VARSIZE_ANY_EXHDR(value);
     Size i;
 
+    if (size > (Size)chars_max * MAX_MULTIBYTE_CHAR_LEN)
+        return false;
     for (i = 0; i < size; i++)
         if ((unsigned char)c[i] < 0x20 || c[i] == 0x7F)
             return false;

@@ -67,7 +67,7 @@ AppendBase64Url(StringInfo token, const StringInfoData *part)
 char *
 TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh)
 {
-    char signature[JWT_SIGNATURE_CHARS + 1];
+    char signature[KEY_SIGNATURE_CHARS_MAX + 1];
     StringInfoData part;
     StringInfoData token;
 
@@ -82,7 +82,7 @@ TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh)
     resetStringInfo(&part);
     AppendClaims(&part, role, refresh);
     AppendBase64Url(&token, &part);
-    if (!JwtSign(key, token.data, signature))
+    if (!KeySign(key, token.data, signature))
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not sign an access token")));
     appendStringInfo(&token, ".%s", signature);
 
@@ -273,10 +273,17 @@ DecodePart(const char *from, Size size, Size *decoded)
     return part;
 }
 
+/* A token's last part, as it came and decoded. */
+typedef struct Signature {
+    const char *text;
+    const unsigned char *bytes;
+    Size size;
+} Signature;
+
 /* Try the keys of the service before us on a token without a kid. */
 static bool
-VerifyImported(const char *algorithm, const char *input, const char *signature, Size payload_size,
-               TokenClaims *claims)
+VerifyImported(const char *algorithm, const char *input, const Signature *signature,
+               Size payload_size, TokenClaims *claims)
 {
     char *kid = StoreImportedKids(GetCurrentTimestamp());
     char *rest;
@@ -288,7 +295,7 @@ VerifyImported(const char *algorithm, const char *input, const char *signature, 
         SigningKey *key = KeyFind(kid);
 
         if (key == NULL || strcmp(algorithm, key->algorithm) != 0 ||
-            !JwtVerify(key, input, signature))
+            !KeyVerify(key, input, signature->text, signature->bytes, signature->size))
             continue;
         strlcpy(claims->kid, kid, sizeof(claims->kid));
         return ReadImportedPayload(claims->json, payload_size, key->imported_until, claims);
@@ -310,7 +317,7 @@ TokenVerify(const char *token, Size size, TokenClaims *claims)
     char *header;
     Size header_size = 0;
     Size payload_size = 0;
-    Size signature_size = 0;
+    Signature signature;
     SigningKey *key;
 
     if (size == 0 || size > AUTH_ACCESS_TOKEN_BYTES_MAX)
@@ -326,19 +333,21 @@ TokenVerify(const char *token, Size size, TokenClaims *claims)
     JwtOpen();
     header = DecodePart(copy, (Size)(dot1 - copy), &header_size);
     claims->json = DecodePart(dot1 + 1, (Size)(dot2 - dot1 - 1), &payload_size);
-    if (header == NULL || claims->json == NULL ||
-        DecodePart(dot2 + 1, size - (Size)(dot2 + 1 - copy), &signature_size) == NULL ||
-        signature_size != JWT_SIGNATURE_BYTES ||
+    signature.text = dot2 + 1;
+    signature.bytes =
+        (unsigned char *)DecodePart(dot2 + 1, size - (Size)(dot2 + 1 - copy), &signature.size);
+    if (header == NULL || claims->json == NULL || signature.bytes == NULL ||
         !ReadHeader(header, header_size, claims->kid, algorithm))
         return false;
 
     /* The algorithm is the key's; the token must only agree.  Both parts before dot2 are signed. */
     *dot2 = '\0';
     if (claims->kid[0] == '\0')
-        return VerifyImported(algorithm, copy, dot2 + 1, payload_size, claims);
+        return VerifyImported(algorithm, copy, &signature, payload_size, claims);
     key = KeyFind(claims->kid);
     if (key == NULL || key->imported_until != 0 || strcmp(algorithm, key->algorithm) != 0)
         return false;
     claims->is_imported = false;
-    return JwtVerify(key, copy, dot2 + 1) && ReadPayload(claims->json, payload_size, claims);
+    return KeyVerify(key, copy, signature.text, signature.bytes, signature.size) &&
+           ReadPayload(claims->json, payload_size, claims);
 }

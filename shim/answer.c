@@ -203,6 +203,7 @@ answer_value(struct http_response *response, struct answer *answer,
         response->status = 204;
     else if (!answer->result.is_null) {
         response->status = 200;
+        response->headers = route->headers;
         response->reuse = answer->result.note;
         response->body = answer->result.value;
         response->body_length = answer->result.length;

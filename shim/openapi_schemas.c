@@ -48,6 +48,16 @@ static const struct {
      "id:integer at:time action:string actor_id:integer? user_id:integer? ip:string?"
      " user_agent:string? request_id:string? db_role:string detail:object?"},
     {"AuditLog", "A page of the audit log", "entries:[AuditEntry] next_cursor:string?"},
+    {"Key", "A public key: x and y of ES256, x of EdDSA, n and e of RS256",
+     "kid:string use:=sig alg:string kty:string crv?:string x?:string y?:string n?:string"
+     " e?:string"},
+    {"KeySet", "Keys that verify, the newest first", "keys:[Key]"},
+    {"Metadata", "What there is of OAuth 2.0",
+     "issuer:string jwks_uri:string token_endpoint:string"
+     " token_endpoint_auth_methods_supported:[string] grant_types_supported:[string]"
+     " response_types_supported:[string] introspection_endpoint:string"
+     " revocation_endpoint:string revocation_endpoint_auth_methods_supported:[string]"
+     " service_documentation:string"},
     {"Document", "An OpenAPI document", NULL},
     {"Error",
      "code: the SQLSTATE; request_id: under which the service's log has more; details and hint: of "

@@ -18,6 +18,8 @@
 
 #define LOGIN TOKENS(ARGUMENTS(1, 2) " a, auth.login(a[1], a[2])")
 
+/* Five minutes: a key that is published so long before it signs is known when it does. */
+#define CACHED     "Cache-Control: public, max-age=300\r\n"
 #define INTROSPECT "SELECT auth.introspect(a[1])::pg_catalog.json FROM " ARGUMENTS(1, 2) " a"
 #define REVOKE                                                                                     \
     MESSAGE("Token revoked") " FROM " ARGUMENTS(1, 2) " a, LATERAL auth.revoke_token(a[1])"
@@ -378,6 +380,23 @@ const struct route routes[] = {
      .summary = "Whether the service is running",
      .constant = "{\"message\":\"auth_service is running\"}",
      .answer = "Message"},
+
+    {.method = "GET",
+     .path = "/.well-known/jwks.json",
+     .summary = "The public keys of access tokens (RFC 7517)",
+     .description = "Empty while tokens are signed with HS256, which has no public key.",
+     .sql = "SELECT auth.jwks()::pg_catalog.json",
+     .headers = CACHED,
+     .answer = "KeySet"},
+
+    {.method = "GET",
+     .path = "/.well-known/oauth-authorization-server",
+     .summary = "Where what is to be found (RFC 8414)",
+     .description = "Only where the setting auth_service.issuer is an https URL.",
+     .sql = statement_metadata,
+     .headers = CACHED,
+     .null = "U404E",
+     .answer = "Metadata"},
 
     {.method = "GET",
      .path = "/openapi.json",

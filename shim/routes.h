@@ -42,6 +42,7 @@ struct route {
     bool is_document;     /* the same, where it was put together: openapi.h */
     /* One row, one column: the answer's JSON; a second one: X-Refresh-Token-Reuse. */
     const char *sql;
+    const char *headers;                  /* of a 200, as in http_response, or NULL */
     const char *null;                     /* the code answered where there is no row, or NULL */
     const char *answer;                   /* the schema of a 200's body */
     bool has_no_body;                     /* the answer is a 204, whatever the value */

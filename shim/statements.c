@@ -21,6 +21,20 @@
 
 /* Debian 12's and 13's do not agree on strings between macros. */
 /* clang-format off */
+const char statement_metadata[] =
+    "SELECT pg_catalog.json_build_object('issuer', i.issuer,"
+    " 'jwks_uri', pg_catalog.concat(i.base, '/.well-known/jwks.json'),"
+    " 'token_endpoint', pg_catalog.concat(i.base, '/auth/login'),"
+    " 'token_endpoint_auth_methods_supported', pg_catalog.json_build_array('none'),"
+    " 'grant_types_supported', pg_catalog.json_build_array('password'),"
+    " 'response_types_supported', pg_catalog.json_build_array(),"
+    " 'introspection_endpoint', pg_catalog.concat(i.base, '/auth/introspect'),"
+    " 'revocation_endpoint', pg_catalog.concat(i.base, '/auth/revoke'),"
+    " 'revocation_endpoint_auth_methods_supported', pg_catalog.json_build_array('none'),"
+    " 'service_documentation', pg_catalog.concat(i.base, '/docs'))"
+    " FROM (SELECT x.issuer, pg_catalog.rtrim(x.issuer, '/') FROM auth._issuer() x (issuer)) i"
+    " (issuer, base) WHERE i.issuer IS NOT NULL";
+
 const char statement_list_users[] =
     "SELECT pg_catalog.json_build_object('users',"
     " COALESCE(pg_catalog.json_object_agg(r.id, pg_catalog.json_build_object("

@@ -9,6 +9,9 @@
 #define ARGUMENTS(values, fields)                                                                  \
     "auth._arguments($" #values ", VARIADIC $" #fields "::pg_catalog.text[])"
 
+/* The metadata of RFC 8414; no row where the issuer is no URL. */
+extern const char statement_metadata[];
+
 /* A page of users, of deleted users and of the audit log; $1 and $2 are the query's. */
 extern const char statement_list_users[];
 extern const char statement_deleted_users[];

@@ -129,6 +129,7 @@ static const struct {
     {"U404B", "User not found"},
     {"U404C", "Function not found"},
     {"U404D", "Session not found"},
+    {"U404E", "The issuer is no https URL"},
     {"U409A", "Idempotency key was used with another amount"},
 };
 

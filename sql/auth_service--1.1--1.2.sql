@@ -94,6 +94,48 @@ CREATE FUNCTION auth.set_hook(event text, hook regprocedure) RETURNS void
 COMMENT ON FUNCTION auth.set_hook(text, regprocedure) IS
     'for operators: calls a function of the application inside register, login or delete; NULL: none';
 
+-- ---- Signing keys --------------------------------------------------------------------------------
+
+-- The key of our own that signs is the one whose signs_from came last; is_active stands with the newest, which
+-- may be yet to sign.  A key's material never changes under its kid, though it can be sealed anew.
+ALTER TABLE auth.signing_keys
+    DROP CONSTRAINT signing_keys_algorithm_check,
+    DROP CONSTRAINT signing_keys_secret_check,
+    ALTER COLUMN secret DROP NOT NULL,
+    ADD COLUMN public_key bytea,           -- its SubjectPublicKeyInfo; NULL for HS256
+    ADD COLUMN sealed_by bytea,            -- the id of what the secret is sealed with; NULL: it is not
+    ADD COLUMN signs_from timestamptz NOT NULL DEFAULT '-infinity',
+    ADD COLUMN verifies_until timestamptz, -- NULL: while it is here
+    ADD CHECK (algorithm IN ('HS256', 'ES256', 'RS256', 'EdDSA')),
+    ADD CHECK ((algorithm = 'HS256') = (public_key IS NULL)),
+    ADD CHECK (octet_length(secret) BETWEEN 32 AND 4124),
+    ADD CHECK (secret IS NOT NULL OR (public_key IS NOT NULL AND imported_until IS NOT NULL)),
+    ADD CHECK (octet_length(sealed_by) = 8);
+
+-- As above: then refresh_key is half of the key of the session's refresh tokens, and the other half is not here.
+ALTER TABLE auth.sessions ADD COLUMN sealed_by bytea, ADD CHECK (octet_length(sealed_by) = 8);
+
+CREATE FUNCTION auth.rotate_signing_key(algorithm text DEFAULT NULL, active_in interval DEFAULT '0') RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_rotate_signing_key';
+COMMENT ON FUNCTION auth.rotate_signing_key(text, interval) IS
+    'for operators: makes a key that signs from the commit on, or later; the one before goes on verifying';
+
+CREATE FUNCTION auth.drop_signing_key(kid text) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_drop_signing_key';
+COMMENT ON FUNCTION auth.drop_signing_key(text) IS 'for operators: ends every access token that this key has signed';
+
+CREATE FUNCTION auth.seal_signing_keys() RETURNS integer
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_seal_signing_keys';
+COMMENT ON FUNCTION auth.seal_signing_keys() IS 'for operators: seals the signing keys with the key-encryption key';
+
+CREATE FUNCTION auth.jwks() RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_jwks';
+COMMENT ON FUNCTION auth.jwks() IS 'the public keys of access tokens, as a JWK set';
+
+CREATE FUNCTION auth._issuer() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'auth_service_issuer_url';
+COMMENT ON FUNCTION auth._issuer() IS 'for fronts: the issuer of access tokens where it is a URL, else NULL';
+
 -- ---- For fronts ----------------------------------------------------------------------------------
 
 CREATE FUNCTION auth._rpc(schema text, function text, arguments text, anonymous_role text DEFAULT NULL,

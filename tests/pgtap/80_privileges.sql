@@ -13,8 +13,11 @@ SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedu
               'auth._guard()',
               'auth._identity_support(internal)',
               'auth.allow_api(regrole)',
+              'auth.drop_signing_key(text)',
               'auth.import_signing_key(text,text,interval)',
               'auth.import_users(json)',
+              'auth.rotate_signing_key(text,interval)',
+              'auth.seal_signing_keys()',
               'auth.set_hook(text,regprocedure)'], 'allow_api: all but what is the operator''s, or only PostgreSQL calls');
 SELECT lives_ok($$SELECT auth.allow_api('regress_80_app')$$, 'allow_api: twice');
 CREATE ROLE "regress_80_we""ird; role";

@@ -26,7 +26,7 @@ unlike($text, qr/eyJ|\$2[abxy]\$|Bearer \S{20}|-----BEGIN/, 'no token, hash or k
 # Every route of the contract.
 my %wanted = (
     anyone => [ 'post /auth/register', 'post /auth/login', 'post /auth/refresh', 'post /auth/revoke', 'post /auth/change-password', 'get /', 'get /openapi.json',
-        'get /health/live', 'get /health/ready' ],
+        'get /health/live', 'get /health/ready', 'get /.well-known/jwks.json', 'get /.well-known/oauth-authorization-server' ],
     bearer => [ 'post /auth/logout', 'post /auth/logout-all', 'get /auth/sessions', 'delete /auth/sessions', 'delete /auth/sessions/{session_id}', 'post /auth/introspect', 'get /auth/me', 'get /users/me', 'delete /users/me', 'get /users/profile',
         'put /users/profile', 'get /users/balance', 'put /users/balance' ],
     admin => [ 'get /users/', 'get /users', 'get /users/deleted', 'post /admin/block/{user_id}', 'post /admin/unblock/{user_id}',
@@ -60,7 +60,7 @@ foreach my $name (sort keys %operations)
     is((join ' ', grep { !$statuses{$_} } 400, 408, 413, 417, 431, 503), '', "$name: the errors of the server");
     is($statuses{401} // 0, $access{$name} ne 'anyone' || $name =~ /login|refresh|change/ ? 1 : 0, "$name: 401");
     is(scalar @{ $operation->{security} }, $access{$name} eq 'anyone' ? 0 : 2, "$name: security");
-    is($statuses{404} // 0, $access{$name} eq 'admin' || $name =~ /session_id/ ? 1 : 0, "$name: 404");
+    is($statuses{404} // 0, $access{$name} eq 'admin' || $name =~ /session_id|oauth-auth/ ? 1 : 0, "$name: 404");
     is(!!$statuses{415}, !!$operation->{requestBody}, "$name: 415 where there is a body");
     is(!!$statuses{422}, !!($operation->{requestBody} || $operation->{parameters}), "$name: 422 where there is something to be wrong");
     is_deeply([ map { $_->{name} } grep { $_->{in} eq 'path' } @{ $operation->{parameters} // [] } ], [ $name =~ /\{(.*?)\}/g ],

@@ -27,6 +27,7 @@ sub blocks
 my %wanted = (
     'docs/quickstart.md' => {},
     'docs/hooks.md' => { setup => 'CREATE EXTENSION auth_service CASCADE' },
+    'docs/keys.md' => { setup => 'CREATE EXTENSION auth_service CASCADE' },
     'docs/supabase.md' => {});
 foreach my $page (sort keys %wanted)
 {

@@ -1,0 +1,92 @@
+# Memory that runs out at any moment never makes a bad token good, nor a bad signature, and ends no backend.
+use strict;
+use warnings;
+use AuthService;
+use MIME::Base64 qw(encode_base64url decode_base64url);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $folder = PostgreSQL::Test::Utils::tempdir;
+my ($include) = map { chomp; $_ } qx(pg_config --includedir-server);
+system('gcc', '-shared', '-fPIC', '-O1', "-I$include", '-o', "$folder/faults.so", 'tests/faults.c') == 0 or die 'cannot build tests/faults.c';
+
+my $s = AuthService->new('faults');
+$s->command('init-db');
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 4');
+$s->node->stop;
+{ local $ENV{LD_PRELOAD} = "$folder/faults.so"; $s->node->start; }
+$s->sql("CREATE FUNCTION fault(nth int, lasting bool) RETURNS bool LANGUAGE c AS '$folder/faults.so';
+    CREATE FUNCTION failures() RETURNS int LANGUAGE c AS '$folder/faults.so'");
+$s->sql("SELECT auth.register('ann\@example.com', 'Secret123')");
+is($s->sql("SELECT auth.verify_token('a.b.c') IS NULL; SELECT fault(0, false)"), "t\nt", 'allocations can be made to fail, also those of jansson');
+my $started = $s->sql('SELECT pg_postmaster_start_time()');
+
+foreach my $algorithm (qw(HS256 ES256 RS256 EdDSA))
+{
+    my $kid = $s->sql("SELECT auth.rotate_signing_key('$algorithm')");
+    my $good = $s->sql("SELECT access_token FROM auth.login('ann\@example.com', 'Secret123')");
+    my ($header, $claims, $signature) = split /\./, $good;
+    my $text = decode_base64url($claims);
+    $text =~ s/"role":"user"/"role":"admin"/ or die;
+    # The signature of a token that was good a moment ago, which may still lie about in memory.
+    my $forged = join '.', $header, encode_base64url($text), $signature;
+    my $none = join '.', encode_base64url(qq({"alg":"none","typ":"at+jwt","kid":"$kid"})), encode_base64url($text), '';
+    my ($code, $out, $err) = $s->node->psql(
+        'auth_service',
+        "DO \$\$
+        DECLARE
+            said jsonb;
+            bad int := 0; good int := 0; refused int := 0; raised int := 0; hit int;
+            token text;
+            is_good bool;
+        BEGIN
+            FOR nth IN 1..60 LOOP
+                FOREACH token IN ARRAY ARRAY['$good', '$forged', '$none', 'a.b.c'] LOOP
+                    FOR lasting IN 0..1 LOOP
+                        is_good := token = '$good';
+                        -- Each as the first of its kind in a session, and as one of many.
+                        BEGIN
+                            said := auth.verify_token('$good');
+                            PERFORM fault(nth, lasting = 1);
+                            said := auth.verify_token(token);
+                            hit := failures();
+                            IF said IS NULL THEN refused := refused + 1;
+                            ELSIF is_good THEN good := good + 1;
+                            ELSE bad := bad + 1;
+                            END IF;
+                        EXCEPTION WHEN OTHERS THEN
+                            hit := failures();
+                            raised := raised + 1;
+                        END;
+                    END LOOP;
+                END LOOP;
+            END LOOP;
+            RAISE NOTICE 'bad % good % refused % raised %', bad, good, refused, raised;
+        END \$\$");
+    my ($bad, $was_good, $refused, $raised) = $err =~ /bad (\d+) good (\d+) refused (\d+) raised (\d+)/;
+    is($bad, 0, "$algorithm: no bad token is good") or diag $err;
+    cmp_ok($was_good, '>', 0, "the good one is, where enough memory is left ($was_good times; $refused refusals, $raised errors)");
+    # The first token of a session: libraries are opened, keys read.  (The server itself ends a session that cannot
+    # define its settings.)
+    my %tally;
+    foreach my $nth (map { $_ * 3 } 1 .. 40)
+    {
+        my ($said, $problem) = ('', '');
+        $s->node->psql('auth_service', "SELECT fault($nth, false); SELECT auth.verify_token('$forged'); SELECT failures(); SELECT 'ends'", stdout => \$said, stderr => \$problem);
+        $tally{ $said =~ /"role"/ ? 'good' : $said =~ /ends/ ? 'refused' : $problem =~ /ERROR|FATAL:  out of memory/ ? 'raised' : "lost: $problem" }++;
+    }
+    is((join ' ', grep { !/^(?:refused|raised)$/ } sort keys %tally), '', "$algorithm: nor as the first of a session");
+    # Signing: what comes out is good, or nothing does.
+    my $tokens = '';
+    foreach my $nth (map { $_ * 4 } 1 .. 30)
+    {
+        my ($said, $problem) = ('', '');
+        $s->node->psql('auth_service', "SELECT access_token FROM auth.login('ann\@example.com', 'Secret123'); SELECT fault($nth, false); SELECT access_token FROM auth.login('ann\@example.com', 'Secret123')", stdout => \$said, stderr => \$problem);
+        $tokens .= "$said\n";
+    }
+    my @tokens = $tokens =~ /^(eyJ.*)$/mg;
+    is($s->sql('SELECT count(*) FROM unnest(ARRAY[' . join(',', map { "'$_'" } @tokens) . ']) t WHERE auth.verify_token(t) IS NULL'), 0, scalar(@tokens) . ' signed meanwhile are all good');
+}
+is($s->sql('SELECT pg_postmaster_start_time()'), $started, 'no backend died');
+unlike($s->server_log, qr/terminated by signal/, 'nor crashed');
+done_testing();
