@@ -24,7 +24,7 @@ test:
 
 fuzz-tokens:
 	@scripts/bootstrap build test
-	@FUZZ_TOKENS=$${FUZZ_TOKENS:-2000000} scripts/test tests/t/34_token_mutations.pl
+	@FUZZ_TOKENS=$${FUZZ_TOKENS:-2000000} scripts/test tests/t/63_token_mutations.pl
 
 lint:
 	@scripts/bootstrap build lint

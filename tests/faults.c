@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * faults.c: memory that runs out at a chosen moment, for tests/t/38_faults.pl.
+ * faults.c: memory that runs out at a chosen moment, for tests/t/67_faults.pl.
  *
  * Preloaded into the server it stands in for malloc and its like; as a module of the server it has the
  * SQL function fault(nth integer, lasting boolean): the nth allocation from now on fails, or all from

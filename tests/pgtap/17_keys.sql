@@ -97,9 +97,9 @@ SELECT is(pg_temp.error(c), '22023', c) FROM unnest(ARRAY[
     $$SELECT auth.rotate_signing_key('HS512')$$, $$SELECT auth.rotate_signing_key(active_in => '-1 s')$$, $$SELECT auth.rotate_signing_key(active_in => '31 days')$$]) c;
 SELECT is(pg_temp.error('SELECT auth.seal_signing_keys()'), '55000', 'without a key-encryption key nothing is sealed');
 SELECT is(pg_temp.error('SET auth_service.key_encryption_command = ''echo x'''), '55P02', 'nobody sets the command in a session');
-CREATE ROLE regress_15_app; SELECT auth.allow_api('regress_15_app'); GRANT ALL ON ALL TABLES IN SCHEMA pg_temp TO regress_15_app;
+CREATE ROLE regress_17_app; SELECT auth.allow_api('regress_17_app'); GRANT ALL ON ALL TABLES IN SCHEMA pg_temp TO regress_17_app;
 SELECT quote_literal(auth.rotate_signing_key('ES256')) AS last \gset
-SET ROLE regress_15_app;
+SET ROLE regress_17_app;
 SELECT is(jsonb_array_length(auth.jwks()->'keys') > 0, true, 'anyone: jwks');
 SELECT is(pg_temp.error('SELECT auth.rotate_signing_key()'), '42501', 'nobody but an operator rotates');
 SELECT is(pg_temp.error('SHOW auth_service.key_encryption_command'), '42501', 'or sees the command');
