@@ -49,7 +49,7 @@ foreach my $version (undef, sort map { /--([\d.]+)--/ } glob 'sql/auth_service--
         foreach my $value (undef, '', '0', '{}', 'x' x 5000)
         {
             my ($state, $result) = $call->($name, ($value) x $count);
-            push @odd, "$name: " . ($state || $result) if $state ? $state !~ /^(U4|42501|22|0A000|23|42704)/ : defined $result && $result ne '' && $result ne '{}' && $result ne 'f';
+            push @odd, "$name: " . ($state || $result) if $state ? $state !~ /^(U4|42501|22|0A000|23|42704)/ : defined $result && $result ne '' && $result !~ /^(?:\{\}|f|\{"keys": \[\]\})$/; # jwks: no public key yet
         }
     }
     is("@odd", '', 'by function call messages: nothing is answered that a statement would not answer');
