@@ -149,6 +149,7 @@ auth_service_seal_signing_keys(PG_FUNCTION_ARGS)
 
     RequireOperator();
     StoreCommitDurably();
+    SealForget(); /* the command may print another one by now */
     id = SealCurrent();
     if (id.size == 0)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
