@@ -93,21 +93,26 @@ IsWeakEd25519(const EVP_PKEY *key)
     return false;
 }
 
-/* Whether this is a key for the algorithm: its kind, its curve or length, and its numbers. */
+/* Whether this is a key for the algorithm: its kind, its curve or length. */
+static bool
+IsOfKind(EVP_PKEY *key, const char *algorithm)
+{
+    if (strcmp(algorithm, "ES256") == 0)
+        return IsP256(key);
+    if (strcmp(algorithm, "RS256") == 0)
+        return EVP_PKEY_is_a(key, "RSA") == 1 && IsFitRsa(key);
+    return strcmp(algorithm, "EdDSA") == 0 && EVP_PKEY_is_a(key, "ED25519") == 1 &&
+           !IsWeakEd25519(key);
+}
+
+/* The same, and its numbers, which for RSA takes milliseconds. */
 static bool
 IsFit(EVP_PKEY *key, const char *algorithm, bool is_private)
 {
     EVP_PKEY_CTX *context;
     bool good;
 
-    if (strcmp(algorithm, "ES256") == 0)
-        good = IsP256(key);
-    else if (strcmp(algorithm, "RS256") == 0)
-        good = EVP_PKEY_is_a(key, "RSA") == 1 && IsFitRsa(key);
-    else
-        good = strcmp(algorithm, "EdDSA") == 0 && EVP_PKEY_is_a(key, "ED25519") == 1 &&
-               !IsWeakEd25519(key);
-    if (!good)
+    if (!IsOfKind(key, algorithm))
         return false;
     context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
     good = context != NULL && EVP_PKEY_public_check(context) == 1 &&
@@ -179,20 +184,39 @@ CryptoReadPrivate(const char *algorithm, const unsigned char *der, Size size)
     return key;
 }
 
+/* A public key of this kind out of its SubjectPublicKeyInfo, its numbers not looked at. */
+static EVP_PKEY *
+ReadPublic(const char *algorithm, const unsigned char *der, Size size)
+{
+    const unsigned char *end = der;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &end, (long)size);
+
+    if (key != NULL && end == der + size && IsOfKind(key, algorithm))
+        return key;
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
 /* A public key out of its SubjectPublicKeyInfo; NULL where it is none for the algorithm. */
 EVP_PKEY *
 CryptoReadPublic(const char *algorithm, const unsigned char *der, Size size)
 {
-    const unsigned char *end = der;
     EVP_PKEY *key;
 
     ERR_set_mark();
-    key = d2i_PUBKEY(NULL, &end, (long)size);
-    if (key != NULL && end != der + size) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
-    key = KeepFit(key, algorithm, false);
+    key = KeepFit(ReadPublic(algorithm, der, size), algorithm, false);
+    ERR_pop_to_mark();
+    return key;
+}
+
+/* The same of a key that we have made, to publish it and not to trust it: everybody may ask for that. */
+EVP_PKEY *
+CryptoReadPublished(const char *algorithm, const unsigned char *der, Size size)
+{
+    EVP_PKEY *key;
+
+    ERR_set_mark();
+    key = ReadPublic(algorithm, der, size);
     ERR_pop_to_mark();
     return key;
 }
