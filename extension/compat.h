@@ -44,4 +44,11 @@
     subquery_planner(glob, parse, parent_root, false, 0.0)
 #endif
 
+/* All settings. */
+#if PG_VERSION_NUM >= 160000
+#define CompatGucVariables(count) get_guc_variables(count)
+#else
+#define CompatGucVariables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 #endif

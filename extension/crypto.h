@@ -52,6 +52,8 @@ extern struct evp_pkey_st *CryptoReadPrivate(const char *algorithm, const unsign
                                              Size size);
 extern struct evp_pkey_st *CryptoReadPublic(const char *algorithm, const unsigned char *der,
                                             Size size);
+extern struct evp_pkey_st *CryptoReadPublished(const char *algorithm, const unsigned char *der,
+                                               Size size);
 extern bool CryptoReadPem(const char *algorithm, const char *pem, Size size,
                           CryptoBytes *public_key);
 extern bool CryptoWritePrivate(const struct evp_pkey_st *key, CryptoBytes *der);

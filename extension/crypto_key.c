@@ -60,20 +60,59 @@ IsP256(const EVP_PKEY *key)
            is_explicit == 0;
 }
 
-/* Whether this is a key for the algorithm: its kind, its curve or length, and its numbers. */
+/*
+ * Whether this point of Ed25519 is one of the few of small order, with which everybody can sign; OpenSSL takes
+ * them.  Each stands here as its y, in all its forms; the last bit, x's, does not matter.
+ */
+static bool
+IsWeakEd25519(const EVP_PKEY *key)
+{
+    static const unsigned char weak[][ED25519_BYTES] = {
+        {0},
+        {1},
+        {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+         0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+        {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+         0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+        {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+        {0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+        {0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}};
+    unsigned char point[ED25519_BYTES];
+    size_t size = sizeof(point);
+    size_t i;
+
+    if (EVP_PKEY_get_raw_public_key(key, point, &size) != 1 || size != sizeof(point))
+        return true;
+    point[ED25519_BYTES - 1] &= 0x7f;
+    for (i = 0; i < lengthof(weak); i++)
+        if (memcmp(point, weak[i], sizeof(point)) == 0)
+            return true;
+    return false;
+}
+
+/* Whether this is a key for the algorithm: its kind, its curve or length. */
+static bool
+IsOfKind(EVP_PKEY *key, const char *algorithm)
+{
+    if (strcmp(algorithm, "ES256") == 0)
+        return IsP256(key);
+    if (strcmp(algorithm, "RS256") == 0)
+        return EVP_PKEY_is_a(key, "RSA") == 1 && IsFitRsa(key);
+    return strcmp(algorithm, "EdDSA") == 0 && EVP_PKEY_is_a(key, "ED25519") == 1 &&
+           !IsWeakEd25519(key);
+}
+
+/* The same, and its numbers, which for RSA takes milliseconds. */
 static bool
 IsFit(EVP_PKEY *key, const char *algorithm, bool is_private)
 {
     EVP_PKEY_CTX *context;
     bool good;
 
-    if (strcmp(algorithm, "ES256") == 0)
-        good = IsP256(key);
-    else if (strcmp(algorithm, "RS256") == 0)
-        good = EVP_PKEY_is_a(key, "RSA") == 1 && IsFitRsa(key);
-    else
-        good = strcmp(algorithm, "EdDSA") == 0 && EVP_PKEY_is_a(key, "ED25519") == 1;
-    if (!good)
+    if (!IsOfKind(key, algorithm))
         return false;
     context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
     good = context != NULL && EVP_PKEY_public_check(context) == 1 &&
@@ -145,20 +184,39 @@ CryptoReadPrivate(const char *algorithm, const unsigned char *der, Size size)
     return key;
 }
 
+/* A public key of this kind out of its SubjectPublicKeyInfo, its numbers not looked at. */
+static EVP_PKEY *
+ReadPublic(const char *algorithm, const unsigned char *der, Size size)
+{
+    const unsigned char *end = der;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &end, (long)size);
+
+    if (key != NULL && end == der + size && IsOfKind(key, algorithm))
+        return key;
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
 /* A public key out of its SubjectPublicKeyInfo; NULL where it is none for the algorithm. */
 EVP_PKEY *
 CryptoReadPublic(const char *algorithm, const unsigned char *der, Size size)
 {
-    const unsigned char *end = der;
     EVP_PKEY *key;
 
     ERR_set_mark();
-    key = d2i_PUBKEY(NULL, &end, (long)size);
-    if (key != NULL && end != der + size) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
-    key = KeepFit(key, algorithm, false);
+    key = KeepFit(ReadPublic(algorithm, der, size), algorithm, false);
+    ERR_pop_to_mark();
+    return key;
+}
+
+/* The same of a key that we have made, to publish it and not to trust it: everybody may ask for that. */
+EVP_PKEY *
+CryptoReadPublished(const char *algorithm, const unsigned char *der, Size size)
+{
+    EVP_PKEY *key;
+
+    ERR_set_mark();
+    key = ReadPublic(algorithm, der, size);
     ERR_pop_to_mark();
     return key;
 }

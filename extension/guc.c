@@ -8,7 +8,9 @@
 #include "postgres.h"
 
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 
+#include "compat.h"
 #include "guc.h"
 #include "seal.h"
 
@@ -112,9 +114,34 @@ DefineCommand(const char *name, char **variable, const char *description)
                                /* show hook */ NULL);
 }
 
+/*
+ * Before the library is loaded PostgreSQL takes any value for its settings from a client's start of the
+ * connection (PGOPTIONS), and forgets the configuration file's for it.  It does not keep it afterwards where
+ * the role may not set it, but gives the default then, which may be weaker than what the file says.
+ */
+static void
+RefuseClientSettings(void)
+{
+    struct config_generic **settings;
+    int count;
+    int i;
+
+    settings = CompatGucVariables(&count);
+    for (i = 0; i < count; i++)
+        if (strncmp(settings[i]->name, "auth_service.", strlen("auth_service.")) == 0 &&
+            (settings[i]->flags & GUC_CUSTOM_PLACEHOLDER) != 0 &&
+            settings[i]->reset_source == PGC_S_CLIENT &&
+            (settings[i]->reset_scontext != PGC_SUSET ||
+             strcmp(settings[i]->name, "auth_service.key_encryption_command") == 0))
+            ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                            errmsg("permission denied to set parameter \"%s\"", settings[i]->name),
+                            errhint("Connect without it.")));
+}
+
 void
 GucInit(void)
 {
+    RefuseClientSettings();
     DefineInt("auth_service.access_token_ttl", &auth_service_access_token_ttl,
               AUTH_ACCESS_TOKEN_TTL_DEFAULT, AUTH_ACCESS_TOKEN_TTL_MIN, AUTH_ACCESS_TOKEN_TTL_MAX,
               GUC_UNIT_S, "Sets how long an access token is valid.");

@@ -174,8 +174,9 @@ ReadKey(const text *algorithm_given, const text *secret_given, KeyRow *key)
     if (strcmp(algorithm, "HS256") == 0)
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("the secret must have %d to %d bytes", AUTH_HMAC_KEY_BYTES_MIN,
-                        AUTH_HMAC_KEY_BYTES_MAX),
+                 errmsg("the secret must have %d to %d bytes, and not be the text of another "
+                        "algorithm's key",
+                        AUTH_HMAC_KEY_BYTES_MIN, AUTH_HMAC_KEY_BYTES_MAX),
                  errdetail("A shorter one can be found by trying (RFC 7518, 3.2)."),
                  errhint("Do not import it: users log in again when their access token expires."),
                  errhidestmt(true), errhidecontext(true)));

@@ -128,6 +128,9 @@ KeyIsSame(const KeyRow *one, const KeyRow *other)
         return VARSIZE_ANY_EXHDR(one->public_key) == VARSIZE_ANY_EXHDR(other->public_key) &&
                memcmp(VARDATA_ANY(one->public_key), VARDATA_ANY(other->public_key),
                       VARSIZE_ANY_EXHDR(one->public_key)) == 0;
+    /* Whoever cannot tell takes them for two. */
+    if (!SealHas(&one->sealed_by) || !SealHas(&other->sealed_by))
+        return false;
     ReadSecret(one, &secrets[0]);
     ReadSecret(other, &secrets[1]);
     same = secrets[0].size == secrets[1].size &&
@@ -256,11 +259,27 @@ Generate(const char *algorithm, CryptoBytes *private_key, CryptoBytes *public_ke
     return good;
 }
 
+/*
+ * What seals new keys and sessions: what sealed the newest key, so that all backends change together, when
+ * seal_signing_keys has; and a command that prints a key of another database seals nothing.
+ */
+SealId
+KeySealId(void)
+{
+    SealId id = SealCurrent();
+    KeyRow newest;
+
+    if (id.size == 0 || !StoreKeyNewest(&newest) || newest.sealed_by.size == 0)
+        return id;
+    SealRequire(&newest.sealed_by);
+    return newest.sealed_by;
+}
+
 /* A new key of this algorithm, of those that KeyReadAlgorithm answers; for HS256 256 bits (RFC 7518, 3.2). */
 void
 KeyMake(const char *algorithm, KeyRow *row)
 {
-    SealId id = SealCurrent();
+    SealId id = KeySealId();
     CryptoBytes plain = {0};
     CryptoBytes public_key = {0};
 
@@ -282,6 +301,17 @@ KeyMake(const char *algorithm, KeyRow *row)
 }
 
 /*
+ * Whether this is the text of a key of a pair: as a secret it would be none, since the public half is
+ * everybody's (RFC 8725, 2.1), and so is a private one's place not here.
+ */
+static bool
+IsKeyText(const char *secret)
+{
+    return strstr(secret, "-----BEGIN ") != NULL || strncmp(secret, "ssh-", 4) == 0 ||
+           strncmp(secret, "ecdsa-sha2-", 11) == 0;
+}
+
+/*
  * Another service's key: for HS256 its secret, else its public key in PEM, of which only that half is kept
  * where it is a private one.  False where it is none for the algorithm.
  */
@@ -293,9 +323,9 @@ KeyImport(const char *algorithm, const char *secret, KeyRow *row)
 
     StartKey(row, algorithm, AUTH_KID_IMPORTED);
     if (IsHmac(algorithm)) {
-        SealId id = SealCurrent();
+        SealId id = KeySealId();
 
-        if (size < AUTH_HMAC_KEY_BYTES_MIN || size > AUTH_HMAC_KEY_BYTES_MAX)
+        if (size < AUTH_HMAC_KEY_BYTES_MIN || size > AUTH_HMAC_KEY_BYTES_MAX || IsKeyText(secret))
             return false;
         bytes.size = size;
         memcpy(bytes.data, secret, size);

@@ -58,6 +58,7 @@ extern char *KeyReadAlgorithm(const text *given);
 extern void KeyMake(const char *algorithm, KeyRow *row);
 extern bool KeyImport(const char *algorithm, const char *secret, KeyRow *row);
 extern bool KeyIsSame(const KeyRow *one, const KeyRow *other);
+extern SealId KeySealId(void);
 extern void KeySeal(KeyRow *row, const SealId *id);
 
 #endif

@@ -149,6 +149,7 @@ auth_service_seal_signing_keys(PG_FUNCTION_ARGS)
 
     RequireOperator();
     StoreCommitDurably();
+    SealForget(); /* the command may print another one by now */
     id = SealCurrent();
     if (id.size == 0)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -175,7 +176,7 @@ static bool
 AppendJwk(StringInfo json, const KeyRow *row, CryptoNumbers *numbers)
 {
     struct evp_pkey_st *key =
-        CryptoReadPublic(row->algorithm, (unsigned char *)VARDATA_ANY(row->public_key),
+        CryptoReadPublished(row->algorithm, (unsigned char *)VARDATA_ANY(row->public_key),
                          VARSIZE_ANY_EXHDR(row->public_key));
     bool good = key != NULL && CryptoReadNumbers(row->algorithm, key, numbers);
     int i;

@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "guc.h"
 #include "hook.h"
+#include "key.h"
 #include "password.h"
 #include "random.h"
 #include "seal.h"
@@ -43,7 +44,7 @@ StartSession(FunctionCallInfo fcinfo, const AccountRow *account, TimestampTz now
 {
     RefreshToken token = {.user_id = account->id, .generation = {0, TokenPairNonce()}};
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
-    SealId sealed_by = SealCurrent();
+    SealId sealed_by = KeySealId();
     const AuditOrigin *origin = AuditOriginGet();
 
     token.session_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum)0));

@@ -149,6 +149,8 @@ Load(void)
     char output[OUTPUT_BYTES_MAX];
     int count;
 
+    /* Also where it fails: a command that hangs must not hold up every statement. */
+    read_at = GetCurrentTimestamp();
     CommandOutput(COMMAND_NAME, auth_service_key_encryption_command, output, sizeof(output),
                   COMMAND_SECONDS);
     count = ReadKeys(output, keys);
@@ -163,7 +165,6 @@ Load(void)
     memcpy(seal_keys, keys, sizeof(keys));
     explicit_bzero(keys, sizeof(keys));
     seal_key_count = count;
-    read_at = GetCurrentTimestamp();
 }
 
 static bool
@@ -209,6 +210,22 @@ Require(const SealId *id)
                      "how to go on without."),
              errhidestmt(true), errhidecontext(true)));
     return key;
+}
+
+/* Raise where this key-encryption key is not here, now: for what asks seldom. */
+void
+SealRequire(const SealId *id)
+{
+    if (IsSet() && Find(id) == NULL)
+        Load();
+    Require(id);
+}
+
+/* Whether it is here. */
+bool
+SealHas(const SealId *id)
+{
+    return id->size == 0 || (SealCurrent().size > 0 && Find(id) != NULL);
 }
 
 SealId

@@ -19,6 +19,10 @@ typedef struct SealId {
 /* What seals new things; size 0 where no key-encryption key is set. */
 extern SealId SealCurrent(void);
 
+/* Whether a key-encryption key is here; the second raises where it is not. */
+extern bool SealHas(const SealId *id);
+extern void SealRequire(const SealId *id);
+
 /*
  * Seal size bytes of this signing key, SEAL_BYTES_MORE more; open them again, to size - SEAL_BYTES_MORE
  * bytes.  Both raise where that cannot be done.

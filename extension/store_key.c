@@ -96,13 +96,19 @@ StoreKeyFind(const char *kid, KeyRow *key)
     return ReadKey(&statement, values, key);
 }
 
-/* Write the kid of the key that signs now; false where there is none yet. */
+/*
+ * Write the kid of the key that signs now; false where there is none yet.  Where the clock was set back, and
+ * the keys of before are dropped, all that are left are yet to come: then the first of them signs already,
+ * since somebody has to.
+ */
 bool
 StoreKeySigning(TimestampTz now, char *kid)
 {
     static Statement statement = {"SELECT k.kid FROM auth.signing_keys k WHERE " IS_OUR_OWN
-                                  " AND k.signs_from OPERATOR(pg_catalog.<=) $1"
-                                  " ORDER BY k.signs_from DESC, k.is_active DESC LIMIT 1",
+                                  " AND k.signs_from OPERATOR(pg_catalog.<) 'infinity'"
+                                  " ORDER BY k.signs_from OPERATOR(pg_catalog.<=) $1 DESC,"
+                                  " CASE WHEN k.signs_from OPERATOR(pg_catalog.<=) $1"
+                                  " THEN k.signs_from END DESC, k.signs_from, k.is_active DESC LIMIT 1",
                                   1,
                                   {TIMESTAMPTZOID},
                                   NULL};
@@ -150,7 +156,8 @@ List *
 StoreKeysSecret(void)
 {
     static Statement statement = {
-        "SELECT " KEY_COLUMNS " FROM auth.signing_keys k WHERE k.secret IS NOT NULL", 0, {0}, NULL};
+        "SELECT " KEY_COLUMNS " FROM auth.signing_keys k WHERE k.secret IS NOT NULL AND"
+        " (k.retired_at IS NULL OR k.sealed_by IS NULL)", 0, {0}, NULL};
 
     return ReadKeys(&statement, NULL);
 }
@@ -203,7 +210,7 @@ StoreKeysRetire(const char *signing_kid, TimestampTz now, TimestampTz verify_unt
 {
     static Statement retire = {
         "UPDATE auth.signing_keys k SET is_active = false, verifies_until = $3, signs_from ="
-        " CASE WHEN k.kid" EQ "$1 THEN k.signs_from ELSE 'infinity' END"
+        " CASE WHEN k.kid" EQ "$1 THEN LEAST(k.signs_from, $2) ELSE 'infinity' END"
         " WHERE " IS_OUR_OWN " AND (k.kid" EQ "$1 OR k.signs_from OPERATOR(pg_catalog.>) $2 OR"
         " k.is_active) AND k.signs_from OPERATOR(pg_catalog.<) 'infinity'",
         3,

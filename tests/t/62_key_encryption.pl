@@ -168,6 +168,50 @@ $s->sql("SELECT auth.rotate_signing_key('HS256')");
 select undef, undef, undef, 10.1;
 is($s->request('POST', '/auth/login', form => [ username => 'ann@example.com', password => 'Secret123' ])->{status}, 200, 'the shim\'s sessions get it too');
 
+# What seals sessions changes with what sealed the keys, in sessions that run too, and at once.
+sub seals { return $s->sql('SELECT encode(sealed_by, \'hex\') FROM auth.sessions ORDER BY created_at DESC LIMIT 1') }
+my $four = unpack 'H*', join '', map { chr int rand 256 } 1 .. 32;
+my $warm = $s->node->background_psql('auth_service', on_error_stop => 0);
+$warm->query($login);
+my $sealed_before = seals();
+keys_are($four, $three, $two, $one);
+$warm->query($login);
+is(seals(), $sealed_before, 'another key comes first: until the keys are sealed with it, the old one seals sessions');
+is($s->sql('SELECT auth.seal_signing_keys() > 4'), 't', 'they are');
+is($warm->query($login), 't', 'a session that runs: logs in');
+isnt(seals(), $sealed_before, 'and seals with the new one');
+is(seals(), $s->sql("SELECT encode(sealed_by, 'hex') FROM auth.signing_keys WHERE is_active"), 'which is that of the keys');
+# A command that prints another database's key seals nothing, neither for who has the signing key in memory nor for operators.
+my $count = $s->sql('SELECT count(*) FROM auth.sessions');
+keys_are('cd' x 32);
+$s->node->reload;
+select undef, undef, undef, 0.5;
+$warm->query($login);
+is($s->sql('SELECT count(*) FROM auth.sessions'), $count, 'another key: no session is made in a session that runs');
+like(try_sql('SELECT auth.rotate_signing_key()'), qr/^55000/, 'nor a signing key');
+$warm->quit;
+keys_are($four, $three, $two, $one);
+$s->node->reload;
+$newer = $s->login('ann@example.com');
+# A command that fails is not run for every token.
+command_is("echo x >>$folder/runs; [ ! -e $folder/fail ] && cat $file", 1);
+$warm = $s->node->background_psql('auth_service', on_error_stop => 0);
+$warm->query($login);
+$s->sql("UPDATE auth.signing_keys SET sealed_by = '\\x0011223344556677' WHERE NOT is_active AND algorithm = 'HS256' AND imported_until IS NULL AND kid <> (SELECT kid FROM auth.signing_keys WHERE is_active)");
+my ($lost) = split /\n/, $s->sql("SELECT kid FROM auth.signing_keys WHERE sealed_by = '\\x0011223344556677' LIMIT 1");
+my $unread = encode_base64url(qq({"alg":"HS256","typ":"at+jwt","kid":"$lost"})) . '.e30.' . encode_base64url('x' x 32);
+open(my $fail, '>', "$folder/fail") or die;
+close $fail;
+select undef, undef, undef, 10.1;
+my $runs = () = slurp_file("$folder/runs") =~ /x/g;
+$warm->query("SELECT auth.verify_token('$unread')") for 1 .. 5;
+my $more = () = slurp_file("$folder/runs") =~ /x/g;
+is($more - $runs, 1, 'a failing command: once in 10 seconds');
+$warm->quit;
+unlink "$folder/fail";
+$s->sql("UPDATE auth.signing_keys SET sealed_by = (SELECT sealed_by FROM auth.signing_keys WHERE is_active) WHERE sealed_by = '\\x0011223344556677'");
+command_is("cat $file ");
+
 # Wrong, missing, failing: closed, and nothing is changed.
 sub checksum { return $s->sql("SELECT md5(string_agg(x::text, '' ORDER BY x::text)) FROM (SELECT k::text FROM auth.signing_keys k UNION ALL SELECT s::text FROM auth.sessions s) x(x)") }
 my $sum = checksum();
@@ -219,10 +263,29 @@ $s->sql("SELECT 1", undef);
     $s->node->psql('auth_service', $login);
 }
 ok(!-e "$folder/ran", 'PGOPTIONS');
+{
+    # It must not fall back to the default either: what is made then would not be sealed.
+    $s->node->append_conf('postgresql.conf', 'auth_service.password_min_length = 20');
+    $s->node->reload;
+    $s->sql("CREATE ROLE regress_weak LOGIN; SELECT auth.allow_api('regress_weak')");
+    foreach my $setting ('key_encryption_command=true', 'password_min_length=1')
+    {
+        local $ENV{PGOPTIONS} = "-c auth_service.$setting";
+        my ($code, $out, $err) = $s->node->psql('auth_service', "\\set VERBOSITY sqlstate\nSELECT auth.register('weak\@example.com', 'Secret123')", extra_params => [ '-U', 'regress_weak' ]);
+        like($err, qr/ERROR:  42501/, "PGOPTIONS $setting of an ordinary role: refused");
+    }
+    $s->node->append_conf('postgresql.conf', 'auth_service.password_min_length = 8');
+    $s->node->reload;
+}
 
 # Restored where the key-encryption key is not: new keys, and everybody logs in anew.
 is($s->sql("SELECT auth.rotate_signing_key('HS256') IS NOT NULL"), 't', 'without it: a new key');
 is(status($s->login('ann@example.com')->{access_token}), 200, 'one can log in');
 $s->sql("SELECT auth.drop_signing_key(kid) FROM auth.signing_keys WHERE sealed_by IS NOT NULL; DELETE FROM auth.sessions WHERE sealed_by IS NOT NULL");
 is((join ' ', status($victim->{access_token}), status($es256->{access_token}), refresh($newer->{refresh_token})->{status}), '401 401 401', 'tokens of before are refused');
+# The imported key's row stays, sealed with what is lost, and holds nothing up.
+keys_are('ef' x 32);
+command_is("cat $file", 1);
+is(try_sql('SELECT auth.seal_signing_keys()'), '1', 'a new key-encryption key seals what can be read');
+like(try_sql("SELECT auth.import_signing_key('HS256', repeat('y', 40), '1 day')"), qr/^imported-/, 'another import');
 done_testing();

@@ -142,4 +142,17 @@ $s->sql("SELECT auth.rotate_signing_key(); SELECT auth.drop_signing_key('" . kid
 is($one->query("SELECT auth.verify_token('$token') IS NOT NULL"), 'f', 'its key is dropped: refused, also in a transaction that began before');
 $one->query('COMMIT');
 $one->quit;
+# Everybody may ask for the public keys, so that costs little.
+$s->sql("SELECT auth.rotate_signing_key('RS256') FROM generate_series(1, 10)");
+$s->sql('SELECT auth.jwks()');
+$began = time;
+$s->sql('SELECT count(auth.jwks()) FROM generate_series(1, 100)');
+cmp_ok(time - $began, '<', 2.5, 'jwks() of 10 RSA keys, 100 times');
+# The clock is set back after the only key began to sign: it goes on, and rotation too.
+$s->sql('BEGIN; SELECT auth.rotate_signing_key(); SELECT auth.drop_signing_key(kid) FROM auth.signing_keys WHERE NOT is_active; COMMIT');
+$s->sql("UPDATE auth.signing_keys SET signs_from = signs_from + '1 hour', created_at = created_at + '1 hour'");
+is(kid($s->login('user1@example.com')->{access_token}), $s->sql('SELECT kid FROM auth.signing_keys'), 'the clock is set back: logins go on');
+my $next = $s->sql('SELECT auth.rotate_signing_key()');
+is(kid($s->login('user1@example.com')->{access_token}), $next, 'so does rotation');
+is($s->sql("SELECT count(*) FROM auth.signing_keys WHERE signs_from > now() AND signs_from < 'infinity'"), 0, 'and the key before does not sign again later');
 done_testing();

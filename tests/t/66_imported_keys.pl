@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use AuthService;
 use Crypt::JWT qw(encode_jwt);
+use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -60,6 +61,15 @@ my $began = time;
 is(import_key('ES256', pem('encrypted.pem')), '22023', 'an encrypted key: refused');
 is(import_key('RS256', pem('old_encrypted.pem')), '22023', 'in the old form too');
 cmp_ok(time - $began, '<', 5, 'and nobody is asked for its passphrase');
+# What everybody knows, or may know, is no secret.
+is(import_key('HS256', pem("p256.$_")), '22023', "the text of a key's .$_ as a secret of HS256: refused") foreach qw(pub pem);
+is(import_key('HS256', pem('rsa2048.pub')), '22023', 'of RSA too');
+# Points of Ed25519 with which everybody can sign.
+foreach my $point (map { pack 'H*', $_ } '01' . '00' x 31, '01' . '00' x 30 . '80', '00' x 32, '00' x 31 . '80', 'ec' . 'ff' x 30 . '7f', 'ee' . 'ff' x 30 . '7f', 'ed' . 'ff' x 31,
+    'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a', '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85')
+{
+    is(import_key('EdDSA', "-----BEGIN PUBLIC KEY-----\n" . encode_base64(pack('H*', '302a300506032b6570032100') . $point) . "-----END PUBLIC KEY-----\n"), '22023', 'a point of small order: refused');
+}
 is($s->sql('SELECT count(*) FROM auth.signing_keys'), 0, 'nothing was kept');
 
 # Good ones.
