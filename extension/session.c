@@ -83,6 +83,8 @@ auth_service_logout_all(PG_FUNCTION_ARGS)
     StoreCommitDurably();
     /* No login slips in between: it locks the account too. */
     StoreRequireSeen(StoreAccountLock(identity->user_id, &account));
+    /* Nor does who was ended while it waited go on. */
+    RequireLiveIdentity();
     StoreSessionsDelete(identity->user_id);
     StoreImportedTokensEnd(identity->user_id);
     AuditRecord(&(AuditEvent){.action = "logout_all", .user_id = identity->user_id});
