@@ -153,6 +153,8 @@ auth_service_delete_me(PG_FUNCTION_ARGS)
     }
     if (account.is_blocked)
         ErrorRaise(AUTH_ERROR_BLOCKED);
+    /* The session may have been ended while it waited for the lock. */
+    RequireLiveIdentity();
     if (account.role == USER_ROLE_ADMIN)
         ErrorRaise(AUTH_ERROR_ADMIN_DELETE);
     HookRun(AUTH_HOOK_DELETE, user_id);

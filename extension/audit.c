@@ -122,13 +122,13 @@ Datum
 auth_service_audit_refused(PG_FUNCTION_ARGS)
 {
     text *action = PG_GETARG_TEXT_PP(0);
-    text *token = PG_GETARG_TEXT_PP(1);
+    text *token = TextUpTo(PG_GETARG_DATUM(1), AUTH_ACCESS_TOKEN_BYTES_MAX);
     int length =
         pg_mbcliplen(VARDATA_ANY(action), (int)VARSIZE_ANY_EXHDR(action), ACTION_BYTES_MAX);
     TimestampTz minute_ago = GetCurrentTimestamp() - USECS_PER_MINUTE;
     TokenClaims claims;
 
-    if (!TokenVerify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), &claims))
+    if (token == NULL || !TokenVerify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), &claims))
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
     if (StoreRefusedCount(claims.user_id, REFUSED_A_MINUTE_MAX, minute_ago) < REFUSED_A_MINUTE_MAX)
         AuditRecord(&(AuditEvent){

@@ -21,6 +21,7 @@
 #include "identity.h"
 #include "session.h"
 #include "store.h"
+#include "text.h"
 #include "token.h"
 
 /* users.last_activity_at is noted at most so often. */
@@ -83,6 +84,8 @@ auth_service_logout_all(PG_FUNCTION_ARGS)
     StoreCommitDurably();
     /* No login slips in between: it locks the account too. */
     StoreRequireSeen(StoreAccountLock(identity->user_id, &account));
+    /* Nor does who was ended while it waited go on. */
+    RequireLiveIdentity();
     StoreSessionsDelete(identity->user_id);
     StoreImportedTokensEnd(identity->user_id);
     AuditRecord(&(AuditEvent){.action = "logout_all", .user_id = identity->user_id});
@@ -104,13 +107,14 @@ IsKnownGeneration(const Generation *given, const SessionRow *session)
 typedef enum TokenVerdict { TOKEN_GOOD, TOKEN_BAD, TOKEN_BLOCKED } TokenVerdict;
 
 /*
- * Judge an access token: its own text first, then the database's word on account, session and key.
+ * Judge an access token (NULL: one too long to look at): its own text first, then the database's word on
+ * account, session and key.
  * The role that counts is the database's.
  */
 static TokenVerdict
 JudgeToken(text *token, TokenClaims *claims, SessionRow *session)
 {
-    if (!TokenVerify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), claims) ||
+    if (token == NULL || !TokenVerify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), claims) ||
         !StoreSessionFind(claims->user_id, &claims->session_id, claims->kid, session) ||
         !session->key_verifies)
         return TOKEN_BAD;
@@ -166,7 +170,8 @@ auth_service_authenticate(PG_FUNCTION_ARGS)
 
     if (PG_ARGISNULL(0))
         ErrorRaise(AUTH_ERROR_INVALID_TOKEN);
-    switch (JudgeToken(PG_GETARG_TEXT_PP(0), &claims, &session)) {
+    switch (
+        JudgeToken(TextUpTo(PG_GETARG_DATUM(0), AUTH_ACCESS_TOKEN_BYTES_MAX), &claims, &session)) {
     case TOKEN_GOOD:
         break;
     case TOKEN_BAD:
@@ -198,7 +203,8 @@ auth_service_verify_token(PG_FUNCTION_ARGS)
     TokenClaims claims;
     SessionRow session;
 
-    if (!SessionVerifyToken(PG_GETARG_TEXT_PP(0), &claims, &session))
+    if (!SessionVerifyToken(TextUpTo(PG_GETARG_DATUM(0), AUTH_ACCESS_TOKEN_BYTES_MAX), &claims,
+                            &session))
         PG_RETURN_NULL();
     PG_RETURN_JSONB_P(IdentityClaims(claims.json, session.role));
 }

@@ -102,6 +102,8 @@ auth_service_revoke_other_sessions(PG_FUNCTION_ARGS)
     StoreCommitDurably();
     /* No login slips in between: it locks the account too. */
     StoreRequireSeen(StoreAccountLock(identity->user_id, &account));
+    /* Nor does who was ended while it waited go on. */
+    RequireLiveIdentity();
     ended = StoreOtherSessionsDelete(identity->user_id, &identity->session_id, now, IdleSince(now));
     if (!IsNoSession(&identity->session_id))
         StoreImportedTokensEnd(identity->user_id);

@@ -25,6 +25,12 @@
 
 /* ---- Issuing ---------------------------------------------------------------------------- */
 
+int
+TokenLifetime(void)
+{
+    return Min(auth_service_access_token_ttl, auth_service_refresh_token_idle_ttl);
+}
+
 static void
 AppendClaims(StringInfo json, UserRole role, const RefreshToken *refresh)
 {
@@ -46,7 +52,7 @@ AppendClaims(StringInfo json, UserRole role, const RefreshToken *refresh)
     appendStringInfo(json,
                      ",\"sub\":\"" INT64_FORMAT "\",\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT
                      ",\"jti\":\"%s\",\"role\":\"%s\",\"sid\":\"",
-                     refresh->user_id, now, now + auth_service_access_token_ttl, jti,
+                     refresh->user_id, now, now + TokenLifetime(), jti,
                      UserRoleName(role));
     for (i = 0; i < UUID_LEN; i++)
         appendStringInfo(json, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",

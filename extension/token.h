@@ -23,6 +23,8 @@ typedef struct TokenClaims {
     bool is_imported;
 } TokenClaims;
 
+/* Seconds that a new one is good: its session is over when it was not refreshed for so long. */
+extern int TokenLifetime(void);
 extern char *TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh);
 extern bool TokenVerify(const char *token, Size size, TokenClaims *claims);
 

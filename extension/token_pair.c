@@ -30,7 +30,7 @@ TokenPair(FunctionCallInfo fcinfo, UserRole role, const RefreshToken *refresh,
     values[0] = CStringGetTextDatum(TokenIssue(KeyActive(), role, refresh));
     values[1] = CStringGetTextDatum(RefreshTokenEncode(refresh, refresh_key));
     values[2] = CStringGetTextDatum("bearer");
-    values[3] = Int32GetDatum(auth_service_access_token_ttl);
+    values[3] = Int32GetDatum(TokenLifetime());
     return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
 }
 

@@ -230,7 +230,7 @@ send_caller(const struct db_pool *pool, struct call *call, const struct db_calle
     if (caller->is_admin && !send_statement(pool, call, &require_admin_statement, NULL))
         return false;
     if (caller->origin != NULL) {
-        long long elapsed = clock_microseconds() - caller->origin->began;
+        long long elapsed = clock_microseconds() - caller->origin->came;
         char age[24];
         const char *values[] = {caller->origin->address, caller->origin->user_agent,
                                 caller->origin->request_id, age};

@@ -32,7 +32,7 @@ struct db_origin {
     const char *address;
     const char *user_agent;
     const char *request_id;
-    long long began; /* clock_microseconds when its head was here */
+    long long came; /* clock_microseconds when all of it was here */
 };
 
 /* Who calls. */

@@ -153,6 +153,7 @@ serve(struct http_server *server, struct mg_connection *connection)
         }
         request.body = body;
     }
+    request.came = clock_microseconds();
     handle(server, connection, info, &request);
     free(body);
 }

@@ -200,7 +200,7 @@ parameters_origin(struct parameters *parameters, const struct http_request *requ
 {
     parameters->origin.address = request->remote_address;
     parameters->origin.request_id = request->id;
-    parameters->origin.began = request->began;
+    parameters->origin.came = request->came;
     if (request->user_agent != NULL) {
         copy_user_agent(request->user_agent, parameters->user_agent);
         parameters->origin.user_agent = parameters->user_agent;

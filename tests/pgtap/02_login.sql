@@ -1,7 +1,7 @@
 -- login: who gets tokens, what they look like, and what the identity of a transaction is.
 \ir ../setup.sql
 \ir ../tokens.sql
-SELECT plan(37);
+SELECT plan(38);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT auth.register('bob@example.com', 'Secret456') AS bob \gset
@@ -73,4 +73,11 @@ END $$;
 SELECT is(pg_temp.login_with(hash), NULL, 'no hash of ours: ' || coalesce(left(hash, 7), 'NULL'))
     FROM hashes LIMIT 3;
 SELECT is(bool_or(pg_temp.login_with(hash) IS NOT NULL), false, 'nor DES, MD5 and $2b$') FROM hashes;
+-- No access token outlives its session's idle limit.
+SELECT auth.register('idle@example.com', 'Secret123') AS idle \gset
+SET auth_service.refresh_token_idle_ttl = '60s';
+SELECT is((auth.verify_token(access_token) -> 'exp')::int - (auth.verify_token(access_token) -> 'iat')::int || ' ' || expires_in, '60 60',
+    'login: no longer than its session without a refresh') FROM auth.login('idle@example.com', 'Secret123');
+RESET auth_service.refresh_token_idle_ttl;
+
 SELECT finish();

@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use AuthService;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 my $s = AuthService->start('sessions', arguments => ['--pool-size=12']);
 my $realm = 'Bearer realm="auth_service"';
@@ -163,6 +163,25 @@ foreach (
     my ($path, @body) = @$_;
     $r = $s->request('POST', $path, @body);
     is("$r->{status} $r->{headers}{'www-authenticate'}", "401 $realm", "$path: a challenge");
+}
+
+# Who waits for the account's lock while his session is ended does nothing any more.
+foreach ([ 'DELETE', '/auth/sessions' ], [ 'POST', '/auth/logout-all' ], [ 'DELETE', '/users/me' ])
+{
+    my ($method, $path) = @$_;
+    my ($mine, $his) = map { $s->login('bob@example.com')->{access_token} } 1, 2;
+    my $holder = $s->node->background_psql('auth_service');
+    $holder->query_safe("BEGIN; SELECT auth.authenticate('$mine'); SELECT auth.revoke_other_sessions();");
+    my @all = $s->parallel(2, sub {
+        my ($i) = @_;
+        return $s->request($method, $path, token => $his)->{status} if $i == 1;
+        sleep 0.02 while $s->sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 0;
+        $holder->query_safe('COMMIT;');
+        return 'done';
+    });
+    is(join(' ', sort @all), '401 done', "$method $path from a session that ends meanwhile: 401");
+    is($s->request('GET', '/auth/me', token => $mine)->{status}, 200, "$method $path: the one that has ended it lives");
+    $holder->quit;
 }
 
 # The limit, with 16 logins at the same moment.

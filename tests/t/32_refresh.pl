@@ -77,6 +77,18 @@ is($s->sql("SELECT count(*) FROM auth.audit_log WHERE action = 'refresh_reused'"
     $s->{port} = $first;
     $s->sql('DELETE FROM auth.sessions WHERE refresh_counter < 2');
 }
+# Whoever sends the head early and the token late gains nothing by it.
+{
+    my $token = $s->login('ann@example.com')->{refresh_token};
+    my $body = JSON::PP::encode_json({ refresh_token => $token });
+    my $early = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $s->{port}) or die;
+    $early->syswrite("POST /auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " . length($body) . "\r\nConnection: close\r\n\r\n");
+    is(refresh($token)->{status}, 200, 'held back: the step');
+    sleep 3;
+    $s->sql("UPDATE auth.sessions SET last_used_at = last_used_at - interval '8 seconds' WHERE refresh_counter = 1");
+    $early->syswrite($body);
+    like(<$early>, qr{^HTTP/1\.1 401 }, 'held back: judged as of when the token came');
+}
 $s->sql("DELETE FROM auth.audit_log WHERE action = 'refresh_reused'");
 
 # A theft that is noticed in the very moment before a crash.

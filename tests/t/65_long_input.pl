@@ -10,6 +10,8 @@ my $s = AuthService->start('long');
 $s->register('ann@example.com');
 my $pair = $s->login('ann@example.com');
 $s->sql("SELECT auth.allow_api('auth_service_shim')");
+# One that lies compressed in a table is not to be unpacked.
+$s->sql("CREATE TABLE long (t text); INSERT INTO long SELECT repeat('a', 300000000)");
 my $started = $s->sql('SELECT pg_postmaster_start_time()');
 
 # What is called, what it answers (an SQLSTATE, or what is not NULL), and what the long text is made of.
@@ -20,6 +22,11 @@ my @calls = (
     [ 'auth.verify_token(x)', 'NULL', "repeat('a.', 150000000)" ],
     [ 'auth.refresh(x)', 'NULL' ],
     [ 'auth.refresh(x)', 'NULL', "'$pair->{refresh_token}' || repeat('=', 300000000)" ],
+    [ 'auth.authenticate(t) FROM long', 'U401B' ],
+    [ 'auth.verify_token(t) FROM long', 'NULL' ],
+    [ 'auth.refresh(t) FROM long', 'NULL' ],
+    [ "auth.introspect(t) ->> 'active' FROM long", 'false' ],
+    [ 'auth.revoke_token(t) IS NULL FROM long', 'false' ],
     [ "auth.login(x, 'Secret123')", 'NULL' ],
     [ "auth.login(x, 'Secret123')", 'NULL', "'\"' || repeat(U&'\\0041\\030a', 100000000) || '\"\@example.com'" ],
     [ "auth.login('ann\@example.com', x)", 'NULL' ],
