@@ -177,7 +177,7 @@ AppendJwk(StringInfo json, const KeyRow *row, CryptoNumbers *numbers)
 {
     struct evp_pkey_st *key =
         CryptoReadPublished(row->algorithm, (unsigned char *)VARDATA_ANY(row->public_key),
-                         VARSIZE_ANY_EXHDR(row->public_key));
+                            VARSIZE_ANY_EXHDR(row->public_key));
     bool good = key != NULL && CryptoReadNumbers(row->algorithm, key, numbers);
     int i;
 

@@ -104,14 +104,15 @@ StoreKeyFind(const char *kid, KeyRow *key)
 bool
 StoreKeySigning(TimestampTz now, char *kid)
 {
-    static Statement statement = {"SELECT k.kid FROM auth.signing_keys k WHERE " IS_OUR_OWN
-                                  " AND k.signs_from OPERATOR(pg_catalog.<) 'infinity'"
-                                  " ORDER BY k.signs_from OPERATOR(pg_catalog.<=) $1 DESC,"
-                                  " CASE WHEN k.signs_from OPERATOR(pg_catalog.<=) $1"
-                                  " THEN k.signs_from END DESC, k.signs_from, k.is_active DESC LIMIT 1",
-                                  1,
-                                  {TIMESTAMPTZOID},
-                                  NULL};
+    static Statement statement = {
+        "SELECT k.kid FROM auth.signing_keys k WHERE " IS_OUR_OWN
+        " AND k.signs_from OPERATOR(pg_catalog.<) 'infinity'"
+        " ORDER BY k.signs_from OPERATOR(pg_catalog.<=) $1 DESC,"
+        " CASE WHEN k.signs_from OPERATOR(pg_catalog.<=) $1"
+        " THEN k.signs_from END DESC, k.signs_from, k.is_active DESC LIMIT 1",
+        1,
+        {TIMESTAMPTZOID},
+        NULL};
     Datum values[] = {TimestampTzGetDatum(now)};
     StoreCall call;
     bool found;
@@ -155,9 +156,12 @@ StoreKeysPublished(TimestampTz now)
 List *
 StoreKeysSecret(void)
 {
-    static Statement statement = {
-        "SELECT " KEY_COLUMNS " FROM auth.signing_keys k WHERE k.secret IS NOT NULL AND"
-        " (k.retired_at IS NULL OR k.sealed_by IS NULL)", 0, {0}, NULL};
+    static Statement statement = {"SELECT " KEY_COLUMNS
+                                  " FROM auth.signing_keys k WHERE k.secret IS NOT NULL AND"
+                                  " (k.retired_at IS NULL OR k.sealed_by IS NULL)",
+                                  0,
+                                  {0},
+                                  NULL};
 
     return ReadKeys(&statement, NULL);
 }

@@ -52,8 +52,7 @@ AppendClaims(StringInfo json, UserRole role, const RefreshToken *refresh)
     appendStringInfo(json,
                      ",\"sub\":\"" INT64_FORMAT "\",\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT
                      ",\"jti\":\"%s\",\"role\":\"%s\",\"sid\":\"",
-                     refresh->user_id, now, now + TokenLifetime(), jti,
-                     UserRoleName(role));
+                     refresh->user_id, now, now + TokenLifetime(), jti, UserRoleName(role));
     for (i = 0; i < UUID_LEN; i++)
         appendStringInfo(json, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
                          refresh->session_id.data[i]);

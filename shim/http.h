@@ -15,8 +15,9 @@
 
 /* A request, whole: its framing is proved and its body is here. */
 struct http_request {
-    long long began;    /* clock_microseconds when its head was here; 0: there was none */
-    long long came;     /* the same when all of it was here: whoever holds its body back gains no time */
+    long long began; /* clock_microseconds when its head was here; 0: there was none */
+    long long
+        came; /* the same when all of it was here: whoever holds its body back gains no time */
     const char *method; /* NULL: there was none */
     const char *path;   /* as sent, up to '?'; never decoded */
     const char *query;  /* as sent, behind the '?'; NULL: none */
