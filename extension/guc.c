@@ -131,7 +131,7 @@ RefuseClientSettings(void)
         if (strncmp(settings[i]->name, "auth_service.", strlen("auth_service.")) == 0 &&
             (settings[i]->flags & GUC_CUSTOM_PLACEHOLDER) != 0 &&
             settings[i]->reset_source == PGC_S_CLIENT &&
-            (settings[i]->reset_scontext != PGC_SUSET ||
+            (settings[i]->reset_scontext == PGC_BACKEND ||
              strcmp(settings[i]->name, "auth_service.key_encryption_command") == 0))
             ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                             errmsg("permission denied to set parameter \"%s\"", settings[i]->name),

@@ -28,11 +28,11 @@ SELECT set_config('auth_service.identity', :'forged', false);
 UPDATE pg_settings SET setting = :'forged' WHERE name = 'auth_service.identity';
 :look;
 --! PGOPTIONS
--- seen: uid=none
+-- seen: permission denied to set parameter
 -- options: -c auth_service.identity=2\ admin\ 00000000-0000-0000-0000-000000000000\ {}
 :look;
 --! PGOPTIONS with a setting of ours
--- seen: found 15min
+-- seen: permission denied to set parameter
 -- options: -c auth_service.access_token_ttl=600
 :look;
 SELECT 'found ' || current_setting('auth_service.access_token_ttl');
