@@ -124,6 +124,12 @@ StoreOtherSessionsDelete(int64 user_id, const pg_uuid_t *kept, TimestampTz now,
 int64
 StoreSessionsLimit(int64 user_id, int64 kept, TimestampTz now, TimestampTz idle_since)
 {
+    /* Whoever is being refreshed at this moment is not the one that was used longest ago. */
+    static Statement lock = {"SELECT FROM auth.sessions s WHERE s.user_id" EQ
+                             "$1 ORDER BY s.id FOR NO KEY UPDATE",
+                             1,
+                             {INT8OID},
+                             NULL};
     static Statement statement = {
         "WITH ended AS (DELETE FROM auth.sessions s WHERE s.user_id" EQ "$1 AND s.id" EQ
         "ANY (SELECT o.id FROM auth.sessions o WHERE o.user_id" EQ
@@ -135,5 +141,6 @@ StoreSessionsLimit(int64 user_id, int64 kept, TimestampTz now, TimestampTz idle_
     Datum values[] = {Int64GetDatum(user_id), Int64GetDatum(kept), TimestampTzGetDatum(now),
                       TimestampTzGetDatum(idle_since)};
 
+    StoreExecute(&lock, values, NULL);
     return DeleteAndCount(&statement, values);
 }

@@ -194,4 +194,23 @@ is(scalar(grep { length > 100 } @logins), 16, 'limit: 16 logins at once');
 is($s->sql('SELECT count(*) FROM auth.sessions WHERE user_id = 1'), 5, 'limit: five sessions');
 is(scalar(grep { $s->request('GET', '/auth/me', token => $_)->{status} == 200 } @logins), 5, 'limit: five tokens are good');
 is($s->sql("SELECT deadlocks FROM pg_stat_database WHERE datname = 'auth_service'"), 0, 'limit: no deadlock');
+
+# A session that is being refreshed is not the one that was used longest ago.
+{
+    $s->sql('DELETE FROM auth.sessions');
+    my ($first, $second) = map { $s->login('ann@example.com') } 1 .. 5;
+    my $holder = $s->node->background_psql('auth_service');
+    my $access = $holder->query_safe("BEGIN; SELECT access_token FROM auth.refresh('$first->{refresh_token}');");
+    my @all = $s->parallel(2, sub {
+        my ($i) = @_;
+        return $s->login('ann@example.com') ? 'in' : 'none' if $i == 1;
+        sleep 0.02 while $s->sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 0;
+        $holder->query_safe('COMMIT;');
+        return 'done';
+    });
+    is(join(' ', sort @all), 'done in', 'limit: a login during a refresh');
+    is($s->request('GET', '/auth/me', token => $access)->{status}, 200, 'limit: what was refreshed meanwhile stays');
+    is($s->request('GET', '/auth/me', token => $second->{access_token})->{status}, 401, 'limit: the one used longest ago went');
+    $holder->quit;
+}
 done_testing();
