@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: MIT
+--
+-- auth_service--1.2--1.3.sql: what makes the extension hold out against guessing, and keeps its tables small.
+\echo Use "ALTER EXTENSION auth_service UPDATE" to load this file. \quit
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+-- What is here before, so that the last part knows what is new.
+SELECT pg_catalog.set_config('auth_service_update.before', pg_catalog.concat_ws(',',
+    (SELECT pg_catalog.string_agg('c' || c.oid, ',') FROM pg_catalog.pg_class c
+     WHERE c.relnamespace = 'auth'::pg_catalog.regnamespace),
+    (SELECT pg_catalog.string_agg('p' || p.oid, ',') FROM pg_catalog.pg_proc p
+     WHERE p.pronamespace = 'auth'::pg_catalog.regnamespace)), true) IS NOT NULL AS noted;
+
+-- ---- Throttle ------------------------------------------------------------------------------------
+
+-- ---- Maintenance ---------------------------------------------------------------------------------
+
+-- ---- Privileges ------------------------------------------------------------------------------
+
+-- What is new is nobody's but the owner's; ALTER DEFAULT PRIVILEGES may have said otherwise.
+DO $revoke$
+DECLARE
+    command pg_catalog.text;
+BEGIN
+    FOR command IN
+        SELECT pg_catalog.format('REVOKE ALL ON %s %s FROM %s', o.kind, o.name,
+                                 CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                                 ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+        FROM (SELECT 'c' || c.oid, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                     c.oid::pg_catalog.regclass::text, c.relacl, c.relowner
+              FROM pg_catalog.pg_class c
+              WHERE c.relnamespace = 'auth'::pg_catalog.regnamespace AND c.relkind IN ('r', 'S')
+              UNION ALL
+              SELECT 'p' || p.oid, 'FUNCTION', p.oid::pg_catalog.regprocedure::text,
+                     COALESCE(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.proowner
+              FROM pg_catalog.pg_proc p
+              WHERE p.pronamespace = 'auth'::pg_catalog.regnamespace) o (key, kind, name, acl, owner),
+             pg_catalog.aclexplode(o.acl) a
+        WHERE a.grantee <> o.owner
+          AND o.key <> ALL (pg_catalog.string_to_array(
+                  pg_catalog.current_setting('auth_service_update.before'), ','))
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END
+$revoke$;
