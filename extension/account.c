@@ -17,6 +17,7 @@
 #include "password.h"
 #include "store.h"
 #include "text.h"
+#include "throttle.h"
 
 PG_FUNCTION_INFO_V1(auth_service_register);
 PG_FUNCTION_INFO_V1(auth_service_me);
@@ -50,10 +51,19 @@ CheckEmail(text *email, FieldProblems *problems)
     return NULL;
 }
 
+/* Who finds out so which e-mails have accounts has to be slow about it. */
+static void
+pg_attribute_noreturn() RefuseTaken(void)
+{
+    ThrottleCount("register", /* asker */ 0);
+    ErrorRaise(AUTH_ERROR_EMAIL_TAKEN);
+}
+
 /*
  * SQL function: register(email text, password text, first_name text, last_name text) returns bigint
  *
- * The new account's id.  U400A where a living account has the e-mail; a deleted one does not count.
+ * The new account's id.  U400A where a living account has the e-mail; a deleted one does not count.  U429A where
+ * that was answered too often to the same address.
  * What the hook of register raises.
  */
 Datum
@@ -78,12 +88,12 @@ auth_service_register(PG_FUNCTION_ARGS)
 
     /* Looked up first to spare the hash; the unique index is what decides. */
     if (StoreAccountByEmail(email_normalized, &account))
-        ErrorRaise(AUTH_ERROR_EMAIL_TAKEN);
+        RefuseTaken();
     StoreCommitDurably();
     id = StoreAccountInsert(email, email_normalized, PasswordHash(password), first_name, last_name,
                             GetCurrentTimestamp());
     if (id == 0)
-        ErrorRaise(AUTH_ERROR_EMAIL_TAKEN);
+        RefuseTaken();
     AuditRecord(&(AuditEvent){.action = "register", .user_id = id, .is_own = true});
     HookRun(AUTH_HOOK_REGISTER, id);
     PG_RETURN_INT64(id);

@@ -14,6 +14,7 @@
 #include "guc.h"
 #include "identity.h"
 #include "session.h"
+#include "throttle.h"
 
 PG_MODULE_MAGIC;
 
@@ -26,6 +27,7 @@ _PG_init(void)
     IdentityInit();
     AuditInit();
     RefreshInit();
+    ThrottleInit();
     GuardInit();
     MarkGUCPrefixReserved("auth_service");
 }

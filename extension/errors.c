@@ -43,6 +43,14 @@ ErrorRaise(AuthError error)
                     entry->hint ? errhint("%s", entry->hint) : 0, HIDE_STATEMENT));
 }
 
+void
+ErrorRaiseThrottled(int64 seconds)
+{
+    ereport(ERROR, (errcode(SqlState(AUTH_ERROR_THROTTLED)),
+                    errmsg_internal("%s", error_texts[AUTH_ERROR_THROTTLED].message),
+                    errdetail_internal(INT64_FORMAT, seconds), HIDE_STATEMENT));
+}
+
 /* Note a broken rule of a field.  The message is the rule's own where NULL is given. */
 void
 ProblemAdd(FieldProblems *problems, const char *field, AuthError rule, const char *message,

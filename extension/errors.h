@@ -42,7 +42,8 @@
     X(PASSWORD_FORBIDDEN, "U422H", "Password contains a character that is not allowed", NULL)      \
     X(NAME_INVALID, "U422I", "Name must have 1 to 255 characters, none a control character", NULL) \
     X(IDEMPOTENCY_KEY_INVALID, "U422J",                                                            \
-      "Idempotency key must have 1 to 255 characters, none a control character", NULL)
+      "Idempotency key must have 1 to 255 characters, none a control character", NULL)             \
+    X(THROTTLED, "U429A", "Too many attempts", NULL)
 
 typedef enum AuthError {
 #define AUTH_ERROR_ENUM(name, sqlstate, message, hint) AUTH_ERROR_##name,
@@ -64,6 +65,8 @@ typedef struct FieldProblems {
 } FieldProblems;
 
 extern void ErrorRaise(AuthError error) pg_attribute_noreturn();
+/* U429A, with the seconds to wait as its DETAIL. */
+extern void ErrorRaiseThrottled(int64 seconds) pg_attribute_noreturn();
 extern void ProblemAdd(FieldProblems *problems, const char *field, AuthError rule,
                        const char *message, const char *type);
 extern void ProblemsRaise(const FieldProblems *problems);

@@ -39,6 +39,15 @@ int auth_service_refresh_token_grace = AUTH_REFRESH_TOKEN_GRACE_DEFAULT;
 /* A login ends the account's sessions that were used longest ago, beyond so many; 0: none. */
 int auth_service_max_sessions = AUTH_SESSIONS_MAX_DEFAULT;
 
+/*
+ * So many failures are free for an account, and for an address, within so many seconds from the first; after
+ * them each attempt has to wait, twice as long after each failure, up to so many seconds.  0: no limit.
+ */
+int auth_service_throttle_account_failures = AUTH_THROTTLE_ACCOUNT_FAILURES_DEFAULT;
+int auth_service_throttle_address_failures = AUTH_THROTTLE_ADDRESS_FAILURES_DEFAULT;
+int auth_service_throttle_window = AUTH_THROTTLE_WINDOW_DEFAULT;
+int auth_service_throttle_max_delay = AUTH_THROTTLE_DELAY_DEFAULT;
+
 /* bcrypt's cost: the logarithm of its rounds.  A hash of another cost is renewed at login. */
 int auth_service_bcrypt_cost = AUTH_BCRYPT_COST_DEFAULT;
 
@@ -161,6 +170,20 @@ GucInit(void)
     DefineInt("auth_service.max_sessions", &auth_service_max_sessions, AUTH_SESSIONS_MAX_DEFAULT,
               AUTH_SESSIONS_MAX_MIN, AUTH_SESSIONS_MAX_MAX, 0,
               "Sets how many sessions an account has at most; 0 for any number.");
+    DefineInt("auth_service.throttle_account_failures", &auth_service_throttle_account_failures,
+              AUTH_THROTTLE_ACCOUNT_FAILURES_DEFAULT, AUTH_THROTTLE_FAILURES_MIN,
+              AUTH_THROTTLE_FAILURES_MAX, 0,
+              "Sets how many failures of an account go without a delay; 0 for any number.");
+    DefineInt("auth_service.throttle_address_failures", &auth_service_throttle_address_failures,
+              AUTH_THROTTLE_ADDRESS_FAILURES_DEFAULT, AUTH_THROTTLE_FAILURES_MIN,
+              AUTH_THROTTLE_FAILURES_MAX, 0,
+              "Sets how many failures of an address go without a delay; 0 for any number.");
+    DefineInt("auth_service.throttle_window", &auth_service_throttle_window,
+              AUTH_THROTTLE_WINDOW_DEFAULT, AUTH_THROTTLE_WINDOW_MIN, AUTH_THROTTLE_WINDOW_MAX,
+              GUC_UNIT_S, "Sets how long failures are counted.");
+    DefineInt("auth_service.throttle_max_delay", &auth_service_throttle_max_delay,
+              AUTH_THROTTLE_DELAY_DEFAULT, AUTH_THROTTLE_DELAY_MIN, AUTH_THROTTLE_DELAY_MAX,
+              GUC_UNIT_S, "Sets the longest delay between attempts after too many failures.");
     DefineInt("auth_service.bcrypt_cost", &auth_service_bcrypt_cost, AUTH_BCRYPT_COST_DEFAULT,
               AUTH_BCRYPT_COST_MIN, AUTH_BCRYPT_COST_MAX, 0,
               "Sets the cost of new password hashes (2^cost rounds).");

@@ -22,6 +22,19 @@
 #define AUTH_SESSIONS_MAX_DEFAULT 0
 #define AUTH_SESSIONS_MAX_MAX     1000000
 
+#define AUTH_THROTTLE_FAILURES_MIN             0
+#define AUTH_THROTTLE_ACCOUNT_FAILURES_DEFAULT 5
+#define AUTH_THROTTLE_ADDRESS_FAILURES_DEFAULT 30
+#define AUTH_THROTTLE_FAILURES_MAX             1000
+
+#define AUTH_THROTTLE_WINDOW_MIN     1
+#define AUTH_THROTTLE_WINDOW_DEFAULT (5 * 60)
+#define AUTH_THROTTLE_WINDOW_MAX     (24 * 60 * 60)
+
+#define AUTH_THROTTLE_DELAY_MIN     1
+#define AUTH_THROTTLE_DELAY_DEFAULT 30
+#define AUTH_THROTTLE_DELAY_MAX     (60 * 60)
+
 #define AUTH_BCRYPT_COST_MIN     4
 #define AUTH_BCRYPT_COST_DEFAULT 12
 #define AUTH_BCRYPT_COST_MAX     16
@@ -37,6 +50,10 @@ extern int auth_service_refresh_token_idle_ttl;
 extern bool auth_service_refresh_token_rotation;
 extern int auth_service_refresh_token_grace;
 extern int auth_service_max_sessions;
+extern int auth_service_throttle_account_failures;
+extern int auth_service_throttle_address_failures;
+extern int auth_service_throttle_window;
+extern int auth_service_throttle_max_delay;
 extern int auth_service_bcrypt_cost;
 extern int auth_service_password_min_length;
 extern bool auth_service_password_require_lower;

@@ -23,6 +23,7 @@
 #include "session.h"
 #include "store.h"
 #include "text.h"
+#include "throttle.h"
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(auth_service_introspect);
@@ -130,8 +131,8 @@ DescribeRefreshToken(text *given, int64 *user_id)
  * SQL function: introspect(token text) returns jsonb
  *
  * What RFC 7662 answers: {"active": false} for whatever authenticate or refresh would not take, and
- * for another's token where it is no admin, or operator, who asks.  Changes nothing.  U401A without
- * an identity.
+ * for another's token where it is no admin, or operator, who asks.  U401A without an identity.  U429A where
+ * that was answered to somebody who is no admin too often.
  */
 Datum
 auth_service_introspect(PG_FUNCTION_ARGS)
@@ -146,8 +147,12 @@ auth_service_introspect(PG_FUNCTION_ARGS)
         answer = DescribeRefreshToken(given, &user_id);
     if (given != NULL && answer == (Datum)0)
         answer = DescribeAccessToken(given, &user_id);
-    if (answer == (Datum)0 || (!is_admin && user_id != IdentityUserId()))
+    if (answer == (Datum)0 || (!is_admin && user_id != IdentityUserId())) {
+        /* An admin asks for others, who show him anything. */
+        if (!is_admin)
+            ThrottleCount("token", IdentityUserId());
         return JsonbOf("{\"active\":false}");
+    }
     return answer;
 }
 

@@ -17,6 +17,7 @@
 #include "random.h"
 #include "seal.h"
 #include "store.h"
+#include "throttle.h"
 #include "token_pair.h"
 
 PG_FUNCTION_INFO_V1(auth_service_login);
@@ -92,9 +93,11 @@ RunHook(AccountRow *account)
 static Datum
 Login(FunctionCallInfo fcinfo)
 {
+    ThrottleAttempt attempt;
     AccountRow account;
     int tries;
 
+    ThrottleEnter(&attempt, PG_GETARG_TEXT_PP(0));
     /*
      * No lock is held while hashing.  Afterwards the account is looked at again, and locked, where
      * its hash is still the one that was verified; otherwise it was changed meanwhile: once more.
@@ -117,12 +120,14 @@ Login(FunctionCallInfo fcinfo)
             continue;
         if (account.is_blocked)
             ErrorRaise(AUTH_ERROR_BLOCKED);
+        ThrottlePass(&attempt);
         AuditRecord(&(AuditEvent){.action = "login", .user_id = account.id, .is_own = true});
         RunHook(&account);
         PG_RETURN_DATUM(StartSession(fcinfo, &account, now));
     }
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
     AuditRecord(&(AuditEvent){.action = "login_failed", .user_id = account.id});
+    ThrottleFail(&attempt, account.id);
     PG_RETURN_NULL();
 }
 
@@ -130,8 +135,8 @@ Login(FunctionCallInfo fcinfo)
  * SQL function: login(email text, password text, user_agent text, ip inet) returns auth.token_pair
  *
  * user_agent and ip are noted with the session; where they are NULL, the transaction's origin is.
- * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.
- * What the hook of login raises.
+ * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.  U429A where
+ * that was tried too often, with the seconds to wait as DETAIL.  What the hook of login raises.
  */
 Datum
 auth_service_login(PG_FUNCTION_ARGS)

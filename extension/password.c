@@ -17,6 +17,7 @@
 #include "email.h"
 #include "guc.h"
 #include "password.h"
+#include "throttle.h"
 
 #define HASH_CHARS 60 /* "$2a$" cost "$" 22 of salt, 31 of hash */
 
@@ -197,12 +198,13 @@ PasswordVerifyCredentials(text *email, text *password, AccountRow *account)
 /*
  * SQL function: change_password(email text, old_password text, new_password text) returns boolean
  *
- * False where e-mail and old password do not fit.  True ends every session of the user.
+ * False where e-mail and old password do not fit.  True ends every session of the user.  U429A as login.
  */
 Datum
 auth_service_change_password(PG_FUNCTION_ARGS)
 {
     FieldProblems problems = {0};
+    ThrottleAttempt attempt;
     AccountRow account;
     int tries;
 
@@ -214,6 +216,7 @@ auth_service_change_password(PG_FUNCTION_ARGS)
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
         PG_RETURN_BOOL(false);
 
+    ThrottleEnter(&attempt, PG_GETARG_TEXT_PP(0));
     /* No lock is held while hashing, so the account may have changed: then look again. */
     for (tries = 0; tries < AUTH_PASSWORD_TRIES; tries++) {
         TimestampTz now;
@@ -226,6 +229,7 @@ auth_service_change_password(PG_FUNCTION_ARGS)
         StoreCommitDurably();
         if (StorePasswordUpdate(account.id, account.password_hash,
                                 PasswordHash(PG_GETARG_TEXT_PP(2)), now)) {
+            ThrottlePass(&attempt);
             StoreSessionsDelete(account.id);
             AuditRecord(
                 &(AuditEvent){.action = "change_password", .user_id = account.id, .is_own = true});
@@ -234,5 +238,6 @@ auth_service_change_password(PG_FUNCTION_ARGS)
     }
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
     AuditRecord(&(AuditEvent){.action = "change_password_failed", .user_id = account.id});
+    ThrottleFail(&attempt, account.id);
     PG_RETURN_BOOL(false);
 }

@@ -17,6 +17,7 @@
 #include "session.h"
 #include "store.h"
 #include "text.h"
+#include "throttle.h"
 #include "token_pair.h"
 
 PG_FUNCTION_INFO_V1(auth_service_refresh);
@@ -125,11 +126,24 @@ CarryOut(RefreshVerdict verdict, RefreshToken *token, const SessionRow *session,
     return false;
 }
 
+/* The key of a token's session; false: there is no such session. */
+static bool
+ReadKey(const RefreshToken *token, unsigned char *key)
+{
+    SealId sealed_by;
+
+    if (!StoreSessionKey(token->user_id, &token->session_id, key, &sealed_by))
+        return false;
+    SealSessionKey(&sealed_by, &token->session_id, key);
+    return true;
+}
+
 /*
  * SQL function: refresh(refresh_token text) returns auth.token_pair
  *
  * NULL where the token is none of ours, or its session has ended, or it was used before; the last
- * ends the session.  That is why it is no error: an error would undo it.  RFC 9700, 4.14.2.
+ * ends the session.  That is why it is no error: an error would undo it.  RFC 9700, 4.14.2.  U429A where
+ * too many that are none of ours came from the same address.
  */
 Datum
 auth_service_refresh(PG_FUNCTION_ARGS)
@@ -137,7 +151,6 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     text *given = TextUpTo(PG_GETARG_DATUM(0), AUTH_REFRESH_TOKEN_CHARS);
     unsigned char key[AUTH_REFRESH_KEY_BYTES];
     RefreshToken token;
-    SealId sealed_by;
     SessionRow session;
     TimestampTz asked_at;
     TimestampTz now;
@@ -146,11 +159,11 @@ auth_service_refresh(PG_FUNCTION_ARGS)
     /* Nothing is locked for a token that we did not issue. */
     if (given == NULL ||
         !RefreshTokenDecode(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token) ||
-        !StoreSessionKey(token.user_id, &token.session_id, key, &sealed_by))
+        !ReadKey(&token, key) ||
+        !RefreshTokenIsAuthentic(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token, key)) {
+        ThrottleCount("token", /* asker */ 0);
         PG_RETURN_NULL();
-    SealSessionKey(&sealed_by, &token.session_id, key);
-    if (!RefreshTokenIsAuthentic(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token, key))
-        PG_RETURN_NULL();
+    }
     /* Before the wait for the lock: who waits there saw nobody else's step. */
     asked_at = GetCurrentTimestamp() - asked_ago;
     StoreCommitDurably();

@@ -52,6 +52,36 @@ IsSessionAlive(const SessionRow *session, TimestampTz now)
     return session->exists && now < session->expires_at;
 }
 
+/* What is counted: SHA-256 of its name. */
+typedef struct ThrottleKey {
+    unsigned char data[32];
+} ThrottleKey;
+
+/* So many failures without delay have places of their own; a failure after a delay has none. */
+#define THROTTLE_PLACES 1000
+#define THROTTLE_TURN   (-1)
+
+/* For a network's text: an IPv6 address and its length. */
+#define THROTTLE_NETWORK_CHARS 50
+
+/* A failure to be counted.  No pointer is in it. */
+typedef struct ThrottleFailure {
+    ThrottleKey key;
+    int place;
+    int free_failures; /* of this key, without delay */
+    TimestampTz at;
+    char network[THROTTLE_NETWORK_CHARS]; /* empty: unknown */
+} ThrottleFailure;
+
+/* A row of auth.login_throttle; failures = 0: there is none. */
+typedef struct ThrottleRow {
+    int failures;
+    unsigned char places[THROTTLE_PLACES / 8];
+    TimestampTz since;
+    TimestampTz last_at;
+    char network[THROTTLE_NETWORK_CHARS];
+} ThrottleRow;
+
 /* What an introspection tells of an account and its session, which exists where session.exists. */
 typedef struct SessionDescription {
     SessionRow session;
@@ -265,5 +295,11 @@ extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);
 extern void StoreRequireSeen(bool seen);
 extern void StoreCommand(const char *sql);
+
+/* auth.login_throttle */
+extern void StoreThrottleRead(const ThrottleKey *key, ThrottleRow *row);
+extern int StoreThrottleFail(const ThrottleFailure *failure, TimestampTz stale_before);
+extern void StoreThrottleForget(const ThrottleKey *key);
+extern bool StoreThrottleKnows(text *email_normalized, const char *network);
 
 #endif

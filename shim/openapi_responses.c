@@ -27,6 +27,7 @@ static const struct {
     {415, "The body is of a media type that is not taken here", {NULL}},
     {417, "The request expects what is not offered", {NULL}},
     {422, "A value is missing or wrong", {NULL}},
+    {429, "It was tried too often", {NULL}},
     {431, "The request's head is too large", {NULL}},
     {500, "The service failed; its log tells more under the request id", {NULL}},
     {503,
@@ -50,6 +51,7 @@ is_of_kind(const struct route *route, int status)
     case 404:
         return route->access == ROUTE_ADMIN;
     case 409:
+    case 429:
         return false;
     case 415:
         return route->body != ROUTE_NO_BODY;
@@ -105,7 +107,7 @@ add_headers(struct buffer *json, int status)
                 ",\"headers\":{\"X-Request-ID\":{\"$ref\":\"#/components/headers/RequestId\"}");
     if (status == 401)
         buffer_text(json, ",\"WWW-Authenticate\":{\"$ref\":\"#/components/headers/Authenticate\"}");
-    if (status == 503)
+    if (status == 429 || status == 503)
         buffer_text(json, ",\"Retry-After\":{\"$ref\":\"#/components/headers/RetryAfter\"}");
     buffer_text(json, "}");
 }
@@ -205,8 +207,8 @@ openapi_add_response_components(struct buffer *json)
     for (i = 0; i < ERROR_COUNT; i++) {
         const char *codes[3] = {errors[i].codes[0], errors[i].codes[1], NULL};
 
-        if (errors[i].status == 409)
-            continue; /* only rows know this one */
+        if (errors[i].status == 409 || errors[i].status == 429)
+            continue; /* only rows know these */
         buffer_text(json, i > 0 ? ",\"" : "\"");
         add_name(json, errors[i].status);
         buffer_text(json, "\":");
@@ -224,7 +226,7 @@ openapi_add_rpc_errors(struct buffer *json)
     for (i = 0; i < ERROR_COUNT; i++) {
         int status = errors[i].status;
 
-        if (status == 404 || status == 409 || status == 422)
+        if (status == 404 || status == 409 || status == 422 || status == 429)
             continue;
         buffer_format(json, "\"%d\":{\"$ref\":\"#/components/responses/", status);
         add_name(json, status);

@@ -89,7 +89,7 @@ const struct route routes[] = {
      .sql = "SELECT pg_catalog.to_json(r) FROM (SELECT a[1] AS email,"
             " auth.register(a[1], a[2], a[3], a[4]) AS id FROM " ARGUMENTS(1, 2) " a) r",
      .answer = "Registered",
-     .errors = {"U400A"}},
+     .errors = {"U400A", "U429A"}},
 
     {.method = "POST",
      .path = "/auth/login",
@@ -102,7 +102,7 @@ const struct route routes[] = {
      .sql = LOGIN,
      .null = "U401C",
      .answer = "TokenPair",
-     .errors = {"U403A"}},
+     .errors = {"U403A", "U429A"}},
 
     {.method = "POST",
      .path = "/auth/login",
@@ -125,7 +125,8 @@ const struct route routes[] = {
      .sql = "SELECT pg_catalog.to_json(t), auth._refresh_cause() FROM " ARGUMENTS(
          1, 2) " a, auth.refresh(a[1]) t WHERE t.access_token IS NOT NULL",
      .null = "U401D",
-     .answer = "TokenPair"},
+     .answer = "TokenPair",
+     .errors = {"U429A"}},
 
     {.method = "POST",
      .path = "/auth/logout",
@@ -174,7 +175,8 @@ const struct route routes[] = {
      .body = ROUTE_FORM,
      .fields = {FIELD_TOKEN, FIELD_TOKEN_HINT},
      .sql = INTROSPECT,
-     .answer = "Introspection"},
+     .answer = "Introspection",
+     .errors = {"U429A"}},
 
     {.method = "POST",
      .path = "/auth/introspect",
@@ -211,7 +213,8 @@ const struct route routes[] = {
          1, 2) " a"
                " WHERE auth.change_password(a[1], a[2], a[3])",
      .null = "U401E",
-     .answer = "Message"},
+     .answer = "Message",
+     .errors = {"U403A", "U429A"}},
 
     {.method = "GET",
      .path = "/auth/me",

@@ -78,6 +78,7 @@ status_voice(const char *sqlstate, const char *source)
         return VOICE_SERVER;
     if (sqlstate[0] == 'U' && own_status(sqlstate) != 0)
         return source == NULL || strcmp(source, "ErrorRaise") == 0 ||
+                       strcmp(source, "ErrorRaiseThrottled") == 0 ||
                        strcmp(source, "ProblemsRaise") == 0
                    ? VOICE_OURS
                    : VOICE_APPLICATION;
@@ -131,6 +132,7 @@ static const struct {
     {"U404D", "Session not found"},
     {"U404E", "The issuer is no https URL"},
     {"U409A", "Idempotency key was used with another amount"},
+    {"U429A", "Too many attempts"},
 };
 
 const char *

@@ -14,6 +14,18 @@ SELECT pg_catalog.set_config('auth_service_update.before', pg_catalog.concat_ws(
 
 -- ---- Throttle ------------------------------------------------------------------------------------
 
+-- A key is SHA-256 of what is counted, an e-mail or an address: what was tried may have been a password.  It is
+-- no part of a dump: it matters for minutes.
+CREATE TABLE auth.login_throttle (
+    key      bytea PRIMARY KEY CHECK (octet_length(key) = 32),
+    failures integer NOT NULL,
+    places   bytea NOT NULL,      -- a bit for each failure that went without a delay
+    since    timestamptz NOT NULL, -- the first failure; after the last that went without a delay, that one
+    last_at  timestamptz NOT NULL,
+    network  text COLLATE "C"     -- from where the last came, if that was said
+) WITH (fillfactor = 50);
+COMMENT ON TABLE auth.login_throttle IS 'failed attempts of the last minutes, by account and by address';
+
 -- ---- Maintenance ---------------------------------------------------------------------------------
 
 -- ---- Privileges ------------------------------------------------------------------------------

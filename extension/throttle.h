@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * throttle.h: what guessing costs.
+ */
+#ifndef AUTH_SERVICE_THROTTLE_H
+#define AUTH_SERVICE_THROTTLE_H
+
+#include "store.h"
+
+/*
+ * What a failure counts for, and a place among the attempts for it that may be under way at the same time, held
+ * until the transaction ends.
+ */
+typedef struct ThrottlePlace {
+    bool is_counted;
+    bool is_held;
+    bool had_failures; /* before this attempt */
+    ThrottleKey key;
+    int free_failures;
+    int number; /* of a free failure, or THROTTLE_TURN */
+} ThrottlePlace;
+
+/* An attempt to show that one knows a password. */
+typedef struct ThrottleAttempt {
+    const char *network; /* where it comes from; NULL: nobody said */
+    ThrottlePlace address;
+    ThrottlePlace account;
+    ThrottlePlace pair; /* of the account and a network that it is known from */
+} ThrottleAttempt;
+
+extern void ThrottleInit(void);
+
+/*
+ * Before a password is looked at: U429A, with the seconds to wait, where too many attempts for this e-mail, or
+ * from the transaction's origin, have failed.  Then one of the two.
+ */
+extern void ThrottleEnter(ThrottleAttempt *attempt, text *email);
+extern void ThrottleFail(const ThrottleAttempt *attempt, int64 user_id);
+extern void ThrottlePass(const ThrottleAttempt *attempt);
+
+/*
+ * Something was shown that is none of ours: a token, or an e-mail that is taken.  That is counted for the
+ * transaction's origin, and for the user who asks, 0 for nobody; each kind on its own, and not with passwords:
+ * a crowd behind one address whose sessions have ended must be able to log in.  U429A where it was too often.
+ */
+extern void ThrottleCount(const char *kind, int64 asker);
+
+/* throttle_lost.c: failures whose transaction, or subtransaction, was rolled back. */
+extern void ThrottleLostInit(void);
+extern void ThrottleLostNote(const ThrottleFailure *failure);
+extern int ThrottleLostCount(const ThrottleKey *key, TimestampTz *last_at);
+
+#endif
