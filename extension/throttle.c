@@ -16,6 +16,7 @@
 
 #include <sys/socket.h>
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "lib/stringinfo.h"
 #include "storage/lock.h"
@@ -292,11 +293,10 @@ HoldPlace(const Claim *claim)
     ThrottleRow row;
 
     ReadRow(claim, GetCurrentTimestamp(), &row);
-    for (;;) {
-        place.had_failures = row.failures > 0;
-        if (HoldFree(claim, &row, &place.number) || HoldTurn(claim, &row))
-            return place;
-    }
+    while (!HoldFree(claim, &row, &place.number) && !HoldTurn(claim, &row))
+        continue;
+    place.had_failures = row.failures > 0;
+    return place;
 }
 
 /* Hold a place of what is counted by the limit for addresses; none where that is off. */
@@ -418,8 +418,12 @@ void
 ThrottleCount(const char *kind, int64 asker)
 {
     const char *network = OriginNetwork();
-    int level = LimitWaits();
+    int level;
 
+    /* On a standby tokens can be asked about, and nothing can be counted. */
+    if (XactReadOnly)
+        return;
+    level = LimitWaits();
     if (network != NULL)
         CountOne(kind, network, network);
     if (asker != 0)

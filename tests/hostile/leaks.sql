@@ -12,7 +12,7 @@ SELECT auth.login(:'victim', 'Wrong1234') IS NULL; SELECT auth.change_password(:
 -- seen: 57014|42501: permission denied for function
 \set SHOW_CONTEXT always
 SET client_min_messages = debug5; SET statement_timeout = 20;
-SELECT count(auth.login(:'victim', 'Wrong1234' || i)) FROM generate_series(1, 1000) i;
+SELECT count(auth.login(i || :'victim', 'Wrong1234')) FROM generate_series(1, 1000) i;
 --! EXPLAIN of our functions
 -- seen: Execution Time
 EXPLAIN (ANALYZE, VERBOSE, BUFFERS, SETTINGS) SELECT auth.login(:'victim', 'Wrong1234');

@@ -34,7 +34,7 @@ sub new
 }
 
 # The same after init-db, with passwords that hash fast, and a running shim (options: its arguments).
-# Addresses are not throttled, unless throttle => 1.
+# Accounts are throttled, addresses are not; throttle => 1: both; throttle => 0: none.
 sub start
 {
     my ($class, $name, %options) = @_;
@@ -42,7 +42,8 @@ sub start
     $self->command('init-db');
     $self->sql("ALTER DATABASE auth_service SET auth_service.bcrypt_cost = " . ($options{cost} // 4));
     # All of a test comes from one address.
-    $self->sql('ALTER DATABASE auth_service SET auth_service.throttle_address_failures = 0') if !$options{throttle};
+    my @off = !defined $options{throttle} ? 'address' : $options{throttle} ? () : ('address', 'account');
+    $self->sql("ALTER DATABASE auth_service SET auth_service.throttle_${_}_failures = 0") foreach @off;
     $self->shim(@{ $options{arguments} // [] });
     return $self;
 }

@@ -55,7 +55,7 @@ UNION ALL SELECT 'sessions', md5(string_agg(s::text, '|' ORDER BY id)) FROM auth
 UNION ALL SELECT 'keys', md5(string_agg(k::text, '|' ORDER BY kid)) FROM auth.signing_keys k
 UNION ALL SELECT 'ledger', md5(string_agg(e::text, '|' ORDER BY number)) FROM auth.balance_entries e WHERE user_id IN (1, 2)
 UNION ALL SELECT 'audit', md5(string_agg(a::text, '|' ORDER BY id)) FROM auth.audit_log a WHERE id <= 8
-UNION ALL SELECT 'audit names the role', bool_and(db_role <> 'regress_mallory' OR action IN ('register', 'login', 'login_failed', 'logout', 'logout_all', 'change_password_failed', 'refused', 'refresh_reused'))::text FROM auth.audit_log
+UNION ALL SELECT 'audit names the role', bool_and(db_role <> 'regress_mallory' OR action IN ('register', 'login', 'login_failed', 'logout', 'logout_all', 'change_password_failed', 'refused', 'refresh_reused', 'throttled'))::text FROM auth.audit_log
 UNION ALL SELECT 'refusals', (count(*) <= 60)::text FROM auth.audit_log WHERE action = 'refused'
 UNION ALL SELECT 'short audit', coalesce(bool_and(octet_length(a::text) < 8192), true)::text FROM auth.audit_log a
 UNION ALL SELECT 'notes', md5(string_agg(n::text, '|')) FROM app.notes n

@@ -5,7 +5,7 @@ use AuthService;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $s = AuthService->start('races', arguments => [ '--pool-size=24', '--hash-slots=20' ]);
+my $s = AuthService->start('races', throttle => 0, arguments => [ '--pool-size=24', '--hash-slots=20' ]);
 
 sub tally { my %n; $n{$_}++ foreach @_; return join ', ', map { "$n{$_} x $_" } sort keys %n }
 

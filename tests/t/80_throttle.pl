@@ -65,14 +65,26 @@ is($change->('wrong')->{status}, 401, 'change-password is the fifth');
 is($change->('Secret123')->{status}, 429, 'and is refused then');
 is(guess('u2@example.com')->{status} . sql_login('u2@example.com', 'Secret123', '10.1.2.3'), '429U429A 1', 'as login is, from anywhere');
 
-# A hundred at once.
+# A hundred at once.  On a slow machine a delay may be over before the last has come: so many more are looked at.
+sub looked_at
+{
+    my ($what, $free, $count, $code) = @_;
+    my $begin = time;
+    my %n;
+    $n{$_}++ foreach $s->parallel($count, $code);
+    my $more = int(log(1 + time - $begin) / log(2));
+    my ($wrong, $refused) = @n{ exists $n{401} ? (401, 429) : ('wrong', 'U429A') };
+    ok($wrong + $refused == $count && $wrong >= $free && $wrong <= $free + $more, "$what: $free are looked at")
+      or diag "$more more may have been: ", join ' ', map { "$_:$n{$_}" } sort keys %n;
+    return $wrong;
+}
 foreach my $round (1 .. 3)
 {
     my $email = 'u' . ($round + 2) . '@example.com';
-    is(statuses($s->parallel(100, sub { guess($email)->{status} })), '401:5 429:95', "100 parallel guesses over HTTP: five are looked at ($round)");
+    looked_at("100 parallel guesses over HTTP ($round)", 5, 100, sub { guess($email)->{status} });
     $email = "parallel$round\@example.com";
-    is(statuses($s->parallel(40, sub { my $r = sql_login($email, 'wrong'); $r =~ s/ .*//; $r })), 'U429A:35 wrong:5', "40 in SQL ($round)");
-    is($s->sql("SELECT failures FROM auth.login_throttle ORDER BY since DESC LIMIT 1"), 5, "five are counted ($round)");
+    my $wrong = looked_at("40 in SQL ($round)", 5, 40, sub { my $r = sql_login($email, 'wrong'); $r =~ s/ .*//; $r });
+    is($s->sql("SELECT failures FROM auth.login_throttle ORDER BY last_at DESC LIMIT 1"), $wrong, "as many are counted ($round)");
 }
 # The right password is not mistaken for a guess.
 is(statuses($s->parallel(40, sub { guess('u6@example.com', 'Secret123')->{status} })), '200:40', '40 parallel logins with the right password are all good');
@@ -86,9 +98,10 @@ setting('bcrypt_cost', 4);
 # By address.
 forget();
 setting('throttle_address_failures', 30);
-is(statuses($s->parallel(100, sub { guess("a$_[0]\@example.com")->{status} })), '401:30 429:70', '100 parallel guesses from one address: thirty are looked at');
+looked_at('100 parallel guesses from one address', 30, 100, sub { guess("a$_[0]\@example.com")->{status} });
+foreach (1 .. 5) { last if guess("b$_\@example.com")->{status} == 429 }
 is(guess('u8@example.com', 'Secret123')->{status}, 429, 'then the right password has to wait as well');
-sleep 1;
+sleep guess('b@example.com')->{headers}{'retry-after'};
 is(guess('u8@example.com', 'Secret123')->{status}, 200, 'not for long');
 is(guess('b@example.com')->{status} . guess('c@example.com')->{status}, '401429', 'a success frees the address of nothing');
 is(sql_login('u9@example.com', 'Secret123', '10.0.0.9'), 'good', 'other addresses are not concerned');
