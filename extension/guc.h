@@ -22,6 +22,10 @@
 #define AUTH_SESSIONS_MAX_DEFAULT 0
 #define AUTH_SESSIONS_MAX_MAX     1000000
 
+#define AUTH_AUDIT_RETENTION_MIN     0
+#define AUTH_AUDIT_RETENTION_DEFAULT 0
+#define AUTH_AUDIT_RETENTION_MAX     (50 * 365 * 24 * 60 * 60)
+
 #define AUTH_BCRYPT_COST_MIN     4
 #define AUTH_BCRYPT_COST_DEFAULT 12
 #define AUTH_BCRYPT_COST_MAX     16
@@ -37,6 +41,7 @@ extern int auth_service_refresh_token_idle_ttl;
 extern bool auth_service_refresh_token_rotation;
 extern int auth_service_refresh_token_grace;
 extern int auth_service_max_sessions;
+extern int auth_service_audit_retention;
 extern int auth_service_bcrypt_cost;
 extern int auth_service_password_min_length;
 extern bool auth_service_password_require_lower;
