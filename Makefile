@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test fuzz-tokens lint sanitize soak-refresh docker-check psql help
+.PHONY: run test fuzz-tokens lint sanitize soak-refresh crash soak docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -38,6 +38,14 @@ soak-refresh:
 	@scripts/bootstrap build test
 	@ROUNDS=$(or $(ROUNDS),5000) scripts/test tests/t/33_lost_answers.pl
 
+crash:
+	@scripts/bootstrap build test
+	@ROUNDS=$(or $(ROUNDS),20) scripts/test tests/t/91_kill.pl
+
+soak:
+	@scripts/bootstrap build test
+	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) FAULT_EVERY=$(or $(FAULT_EVERY),30) scripts/test tests/t/92_soak.pl
+
 # Needs Docker, which bootstrap does not install: see the script.
 docker-check:
 	@scripts/docker-check
@@ -54,6 +62,8 @@ help:
 	@echo 'make install    install both; make installcheck tests against a running server'
 	@echo 'make lint       format and static checks'
 	@echo 'make soak-refresh  refreshes whose connections are cut at random bytes (ROUNDS=5000, SEED=...)'
+	@echo 'make crash      kill -9 of the server in the middle of registrations, refreshes and balance changes (ROUNDS=20)'
+	@echo 'make soak       an hour of mixed load with a fault every 30 seconds (SOAK_SECONDS=3600, FAULT_EVERY=30, SEED=...)'
 	@echo 'make sanitize   the tests over HTTP, with the shim under ASan and UBSan, then under TSan'
 	@echo 'make docker-check  build the images, run them with Docker Compose, try what README says of them'
 	@echo 'make clean      remove what was built'

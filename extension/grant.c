@@ -45,6 +45,7 @@ static const char *const api_functions[] = {
     "auth.list_users(bigint, text, text, text, auth.user_role, boolean, text, text, integer, text)",
     "auth.deleted_users(integer, text)",
     "auth.audit(bigint, bigint, text, integer, text)",
+    "auth.maintain()",
     "auth._arguments(text, text[])",
     "auth._require_admin()",
     "auth._refresh_cause()",

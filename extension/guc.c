@@ -69,6 +69,14 @@ char *auth_service_audience = NULL;
  * the configuration file sets it, since it runs a program as the server.
  */
 char *auth_service_key_encryption_command = NULL;
+
+/*
+ * maintain deletes rows of the audit log that are older than so many seconds; 0: none, ever.  None unless an
+ * operator says so: a row that is deleted cannot be had again, and how long rows must or may be kept is for
+ * the law that he is under.
+ */
+int auth_service_audit_retention = AUTH_AUDIT_RETENTION_DEFAULT;
+
 /* Whether dropping the extension may take the accounts along: see guard.c. */
 bool auth_service_allow_drop = false;
 
@@ -184,6 +192,9 @@ GucInit(void)
     DefineInt("auth_service.throttle_max_delay", &auth_service_throttle_max_delay,
               AUTH_THROTTLE_DELAY_DEFAULT, AUTH_THROTTLE_DELAY_MIN, AUTH_THROTTLE_DELAY_MAX,
               GUC_UNIT_S, "Sets the longest delay between attempts after too many failures.");
+    DefineInt("auth_service.audit_retention", &auth_service_audit_retention,
+              AUTH_AUDIT_RETENTION_DEFAULT, AUTH_AUDIT_RETENTION_MIN, AUTH_AUDIT_RETENTION_MAX,
+              GUC_UNIT_S, "Sets the age at which rows of the audit log are deleted; 0 for never.");
     DefineInt("auth_service.bcrypt_cost", &auth_service_bcrypt_cost, AUTH_BCRYPT_COST_DEFAULT,
               AUTH_BCRYPT_COST_MIN, AUTH_BCRYPT_COST_MAX, 0,
               "Sets the cost of new password hashes (2^cost rounds).");

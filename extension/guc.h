@@ -34,6 +34,9 @@
 #define AUTH_THROTTLE_DELAY_MIN     1
 #define AUTH_THROTTLE_DELAY_DEFAULT 30
 #define AUTH_THROTTLE_DELAY_MAX     (60 * 60)
+#define AUTH_AUDIT_RETENTION_MIN     0
+#define AUTH_AUDIT_RETENTION_DEFAULT 0
+#define AUTH_AUDIT_RETENTION_MAX     (50 * 365 * 24 * 60 * 60)
 
 #define AUTH_BCRYPT_COST_MIN     4
 #define AUTH_BCRYPT_COST_DEFAULT 12
@@ -54,6 +57,7 @@ extern int auth_service_throttle_account_failures;
 extern int auth_service_throttle_address_failures;
 extern int auth_service_throttle_window;
 extern int auth_service_throttle_max_delay;
+extern int auth_service_audit_retention;
 extern int auth_service_bcrypt_cost;
 extern int auth_service_password_min_length;
 extern bool auth_service_password_require_lower;

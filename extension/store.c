@@ -189,6 +189,22 @@ StoreRead(Statement *statement, const Datum *values)
 }
 
 /*
+ * Run a statement that writes, as StoreRead reads: it meets the rows that are committed at this moment.  Its
+ * values are no secrets, and none is NULL.
+ */
+uint64
+StoreRunLatest(Statement *statement, const Datum *values)
+{
+    int result =
+        SPI_execute_snapshot(StatementPlan(statement), (Datum *)values, NULL, GetLatestSnapshot(),
+                             InvalidSnapshot, /* read_only */ false, /* fire_triggers */ true, 0);
+
+    if (result < 0)
+        elog(ERROR, "could not run a statement: %s", SPI_result_code_string(result));
+    return SPI_processed;
+}
+
+/*
  * Run a statement that is not met again, planned for these very values, of which none is a secret and
  * none NULL.
  */

@@ -268,6 +268,11 @@ extern int64 StoreOtherSessionsDelete(int64 user_id, const pg_uuid_t *kept, Time
                                       TimestampTz idle_since);
 extern int64 StoreSessionsLimit(int64 user_id, int64 kept, TimestampTz now, TimestampTz idle_since);
 
+extern int64 StoreSessionsExpire(TimestampTz now);
+extern int64 StoreSessionsIdle(TimestampTz idle_since);
+extern int64 StoreAuditExpire(TimestampTz before);
+extern int64 StoreThrottleExpire(TimestampTz before);
+
 extern bool StoreKeyFind(const char *kid, KeyRow *key);
 extern bool StoreKeySigning(TimestampTz now, char *kid);
 extern bool StoreKeyNewest(KeyRow *key);

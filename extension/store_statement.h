@@ -46,6 +46,7 @@ typedef struct StoreCall {
 extern void StoreBegin(StoreCall *call);
 extern uint64 StoreRun(Statement *statement, const Datum *values, const char *nulls);
 extern uint64 StoreRead(Statement *statement, const Datum *values);
+extern uint64 StoreRunLatest(Statement *statement, const Datum *values);
 extern void StoreEnd(const StoreCall *call);
 extern uint64 StoreRunOnce(const Statement *statement, const Datum *values);
 extern uint64 StoreExecute(Statement *statement, const Datum *values, const char *nulls);

@@ -17,9 +17,7 @@
 #include <sys/socket.h>
 
 #include "access/xact.h"
-#include "miscadmin.h"
 #include "lib/stringinfo.h"
-#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -33,27 +31,13 @@
 #include "errors.h"
 #include "guc.h"
 #include "throttle.h"
-
-/* Advisory locks of applications have 1 or 2 there. */
-#define LOCK_CLASS 16
-
-/* The first delay; each failure doubles it. */
-#define FIRST_DELAY USECS_PER_SEC
-
-/* For a place, or a row, of somebody's who does not end his transaction nobody waits longer. */
-#define LOCK_TIMEOUT "5s"
+#include "throttle_place.h"
 
 /* An IPv6 address is as good as any other of its /64: they are given out as one. */
 #define IPV6_NETWORK_BITS 64
 
-/* What the places of a key were asked for. */
-typedef struct Claim {
-    const ThrottleKey *key;
-    const char *network; /* NULL: unknown */
-    int free_failures;
-    bool is_shared;    /* another network than the last one's waits half as long */
-    TimestampTz since; /* where none has failed, the first delay begins here */
-} Claim;
+/* For a place, or a row, of somebody's who does not end his transaction nobody waits longer. */
+#define LOCK_TIMEOUT "5s"
 
 void
 ThrottleInit(void)
@@ -104,65 +88,7 @@ OriginNetwork(void)
                                                                  Int32GetDatum(bits)))));
 }
 
-/* ---- What has failed -------------------------------------------------------------------- */
-
-static TimestampTz
-StaleBefore(TimestampTz now)
-{
-    return now - (int64)auth_service_throttle_window * USECS_PER_SEC;
-}
-
-/* What counts of a key at this moment. */
-static void
-ReadRow(const Claim *claim, TimestampTz now, ThrottleRow *row)
-{
-    TimestampTz lost_at = 0;
-    int lost;
-
-    StoreThrottleRead(claim->key, row);
-    if (row->failures > 0 &&
-        (row->failures < claim->free_failures ? row->since : row->last_at) <= StaleBefore(now))
-        *row = (ThrottleRow){0};
-    if (row->failures == 0)
-        row->last_at = claim->since;
-    lost = ThrottleLostCount(claim->key, &lost_at);
-    if (lost > 0) {
-        row->failures += lost;
-        row->last_at = Max(row->last_at, lost_at);
-    }
-}
-
-static bool
-IsTaken(const ThrottleRow *row, int place)
-{
-    return (row->places[place / 8] >> (place % 8) & 1) != 0;
-}
-
-/* How long an attempt has to wait still; 0 or less: not at all. */
-static int64
-RemainingDelay(const Claim *claim, const ThrottleRow *row, TimestampTz now)
-{
-    int64 longest = (int64)auth_service_throttle_max_delay * USECS_PER_SEC;
-    int64 delay = FIRST_DELAY;
-    int i;
-
-    for (i = claim->free_failures; i < row->failures && delay < longest; i++)
-        delay *= 2;
-    delay = Min(delay, longest);
-    if (claim->is_shared && row->network[0] != '\0' && claim->network != NULL &&
-        strcmp(row->network, claim->network) != 0)
-        delay /= 2;
-    /* A clock that was set back must not make it longer. */
-    return Min(row->last_at + delay - now, delay);
-}
-
-static void
-pg_attribute_noreturn() Refuse(int64 delay)
-{
-    ErrorRaiseThrottled(Max(1, (delay + USECS_PER_SEC - 1) / USECS_PER_SEC));
-}
-
-/* ---- What is under way ------------------------------------------------------------------ */
+/* ---- Attempts --------------------------------------------------------------------------- */
 
 /* Waits for locks end soon, until EndWaits. */
 static int
@@ -182,160 +108,41 @@ EndWaits(int level)
     AtEOXact_GUC(true, level);
 }
 
-static void
-SetLockTag(LOCKTAG *tag, const ThrottleKey *key, int number)
-{
-    uint32 words[2];
-
-    memcpy(words, key->data, sizeof(words));
-    SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, words[0], words[1], (uint16)(LOCK_CLASS + 1 + number));
-}
-
-/* Hold a place of a key until the transaction ends; false: somebody does, and we do not wait. */
-static bool
-Hold(const ThrottleKey *key, int number, bool waits)
-{
-    LOCKTAG tag;
-
-    SetLockTag(&tag, key, number);
-    return LockAcquire(&tag, ExclusiveLock, /* sessionLock */ false, !waits) !=
-           LOCKACQUIRE_NOT_AVAIL;
-}
-
-/* Give a place back before the transaction ends. */
-static void
-GiveBack(const ThrottlePlace *place)
-{
-    LOCKTAG tag;
-
-    if (!place->is_held)
-        return;
-    SetLockTag(&tag, &place->key, place->number);
-    LockRelease(&tag, ExclusiveLock, /* sessionLock */ false);
-}
-
-static bool
-HasFree(const Claim *claim, const ThrottleRow *row)
-{
-    return row->failures < claim->free_failures;
-}
-
-/*
- * Hold the one place that there is after the free failures, as soon as it may be had; false where there are
- * free ones again: somebody was right meanwhile.
- */
-static bool
-HoldTurn(const Claim *claim, ThrottleRow *row)
-{
-    int64 delay = RemainingDelay(claim, row, GetCurrentTimestamp());
-
-    if (delay > 0)
-        Refuse(delay);
-    Hold(claim->key, THROTTLE_TURN, /* waits */ true);
-    /* Whoever held it a moment ago has failed, or was right. */
-    ReadRow(claim, GetCurrentTimestamp(), row);
-    delay = RemainingDelay(claim, row, GetCurrentTimestamp());
-    if (!HasFree(claim, row) && delay > 0)
-        Refuse(delay);
-    return !HasFree(claim, row);
-}
-
-/* The first place behind this one that has not failed; there is one. */
-static int
-NextPlace(const Claim *claim, const ThrottleRow *row, int place)
-{
-    do
-        place = (place + 1) % claim->free_failures;
-    while (IsTaken(row, place));
-    return place;
-}
-
-/* Hold this place if it is free or, where that is said, as soon as it is; false where it failed meanwhile. */
-static bool
-HoldThis(const Claim *claim, ThrottleRow *row, int place, bool waits)
-{
-    if (!Hold(claim->key, place, waits))
-        return false;
-    /* Whoever held it a moment ago may have failed. */
-    ReadRow(claim, GetCurrentTimestamp(), row);
-    return HasFree(claim, row) && !IsTaken(row, place);
-}
-
-/* Hold one of the free places; false where there is none any more. */
-static bool
-HoldFree(const Claim *claim, ThrottleRow *row, int *number)
-{
-    int place;
-    int i;
-
-    if (!HasFree(claim, row))
-        return false;
-    place = MyProcPid % claim->free_failures; /* not all begin with the same one */
-    for (i = 0; HasFree(claim, row); i++) {
-        place = NextPlace(claim, row, place);
-        if (HoldThis(claim, row, place, /* waits */ i >= claim->free_failures)) {
-            *number = place;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Hold a place of a key, or U429A. */
-static ThrottlePlace
-HoldPlace(const Claim *claim)
-{
-    ThrottlePlace place = {.is_counted = true,
-                           .is_held = true,
-                           .key = *claim->key,
-                           .free_failures = claim->free_failures,
-                           .number = THROTTLE_TURN};
-    ThrottleRow row;
-
-    ReadRow(claim, GetCurrentTimestamp(), &row);
-    while (!HoldFree(claim, &row, &place.number) && !HoldTurn(claim, &row))
-        continue;
-    place.had_failures = row.failures > 0;
-    return place;
-}
-
 /* Hold a place of what is counted by the limit for addresses; none where that is off. */
 static ThrottlePlace
 HoldLoose(const ThrottleKey *key)
 {
-    Claim claim = {.key = key, .free_failures = auth_service_throttle_address_failures};
+    ThrottleClaim claim = {.key = key, .free_failures = auth_service_throttle_address_failures};
 
-    return claim.free_failures > 0 ? HoldPlace(&claim) : (ThrottlePlace){0};
+    return claim.free_failures > 0 ? ThrottleHold(&claim) : (ThrottlePlace){0};
 }
-
-/* ---- Attempts --------------------------------------------------------------------------- */
 
 /* After its free failures an account's place is a pair's where the account is known there. */
 static void
 HoldAccount(ThrottleAttempt *attempt, text *email_normalized)
 {
     ThrottleKey key = MakeKey("account", NULL, email_normalized);
-    Claim claim = {.key = &key,
-                   .network = attempt->network,
-                   .free_failures = auth_service_throttle_account_failures,
-                   .is_shared = true};
+    ThrottleClaim claim = {.key = &key,
+                           .network = attempt->network,
+                           .free_failures = auth_service_throttle_account_failures,
+                           .is_shared = true};
     ThrottleRow row;
 
     if (claim.free_failures == 0)
         return;
-    ReadRow(&claim, GetCurrentTimestamp(), &row);
-    if (!HasFree(&claim, &row) && attempt->network != NULL &&
+    ThrottleRead(&claim, GetCurrentTimestamp(), &row);
+    if (!ThrottleHasFree(&claim, &row) && attempt->network != NULL &&
         StoreThrottleKnows(email_normalized, attempt->network)) {
         ThrottleKey pair = MakeKey("pair", attempt->network, email_normalized);
 
-        attempt->pair = HoldPlace(&(Claim){.key = &pair, .since = row.since});
+        attempt->pair = ThrottleHold(&(ThrottleClaim){.key = &pair, .since = row.since});
         attempt->account = (ThrottlePlace){.is_counted = true,
                                            .had_failures = true,
                                            .key = key,
                                            .free_failures = claim.free_failures,
                                            .number = THROTTLE_TURN};
     } else
-        attempt->account = HoldPlace(&claim);
+        attempt->account = ThrottleHold(&claim);
 }
 
 void
@@ -367,7 +174,7 @@ Fail(const ThrottlePlace *place, const char *network)
         return false;
     strlcpy(failure.network, network ? network : "", sizeof(failure.network));
     ThrottleLostNote(&failure);
-    return StoreThrottleFail(&failure, StaleBefore(failure.at)) == place->free_failures;
+    return StoreThrottleFail(&failure, ThrottleStaleBefore(failure.at)) == place->free_failures;
 }
 
 void
@@ -390,7 +197,7 @@ Forget(const ThrottlePlace *place)
 {
     if (place->is_counted && place->had_failures)
         StoreThrottleForget(&place->key);
-    GiveBack(place);
+    ThrottleGiveBack(place);
 }
 
 /* The account begins anew; the address does not, or its guesser would need but one account of his own. */
@@ -401,7 +208,7 @@ ThrottlePass(const ThrottleAttempt *attempt)
 
     Forget(&attempt->account);
     Forget(&attempt->pair);
-    GiveBack(&attempt->address);
+    ThrottleGiveBack(&attempt->address);
     EndWaits(level);
 }
 
@@ -429,4 +236,10 @@ ThrottleCount(const char *kind, int64 asker)
     if (asker != 0)
         CountOne(kind, psprintf("user " INT64_FORMAT, asker), network);
     EndWaits(level);
+}
+
+int64
+ThrottleSweep(TimestampTz now)
+{
+    return StoreThrottleExpire(ThrottleStaleBefore(now));
 }

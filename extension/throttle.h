@@ -45,6 +45,9 @@ extern void ThrottlePass(const ThrottleAttempt *attempt);
  */
 extern void ThrottleCount(const char *kind, int64 asker);
 
+/* Delete what counts no longer, in part; how many rows. */
+extern int64 ThrottleSweep(TimestampTz now);
+
 /* throttle_lost.c: failures whose transaction, or subtransaction, was rolled back. */
 extern void ThrottleLostInit(void);
 extern void ThrottleLostNote(const ThrottleFailure *failure);

@@ -31,9 +31,10 @@ struct config {
     const char *database_user;
     const char *database_password; /* only from the environment */
     int pool_size;
-    int hash_slots;       /* password hashes at the same time */
-    int database_timeout; /* seconds for a call, the wait for a connection included */
-    bool prepare;         /* statements are prepared; off for pgbouncer before 1.21 */
+    int hash_slots;           /* password hashes at the same time */
+    int database_timeout;     /* seconds for a call, the wait for a connection included */
+    int maintenance_interval; /* seconds between two runs; 0: never */
+    bool prepare;             /* statements are prepared; off for pgbouncer before 1.21 */
 
     /* Calls of the application's functions; init-db and drop-db know the role too. */
     const char *rpc_schema;         /* NULL: there are none */

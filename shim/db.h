@@ -17,6 +17,9 @@
 /* The ids below this one are db.c's own. */
 #define DB_FIRST_STATEMENT 3
 
+/* The last one is maintenance.c's. */
+#define DB_MAINTENANCE_STATEMENT (DB_STATEMENTS_MAX - 1)
+
 struct db_pool;
 
 /* A statement of one row and one column, text, or two, of which the second is a note; id is its own, from DB_FIRST_STATEMENT to

@@ -25,6 +25,7 @@
 #include "http.h"
 #include "import.h"
 #include "log.h"
+#include "maintenance.h"
 #include "openapi.h"
 
 /* How long requests under way may take to end, in milliseconds. */
@@ -139,7 +140,7 @@ serve(const struct config *config)
         handler = api_handler(config, pool);
         server = http_start(config, &handler);
     }
-    if (server == NULL) {
+    if (server == NULL || !maintenance_start(config, pool)) {
         log_event(LEVEL_ERROR, "cannot start: out of threads or memory", NULL, NULL);
         return 1;
     }
@@ -148,8 +149,10 @@ serve(const struct config *config)
     log_start(config);
     sigwait(&waited, &signal_number);
     log_event(LEVEL_INFO, "stopping", "signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    maintenance_end();
     drain(server, &waited);
     http_stop(server);
+    maintenance_join();
     deadline_stop();
     db_pool_close(pool);
     docs_close();

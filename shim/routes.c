@@ -424,5 +424,6 @@ const struct route routes[] = {
 
 const size_t route_count = sizeof(routes) / sizeof(routes[0]);
 
-_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 3 <= DB_STATEMENTS_MAX,
+_Static_assert(sizeof(routes) / sizeof(routes[0]) + DB_FIRST_STATEMENT + 3 <=
+                   DB_MAINTENANCE_STATEMENT,
                "more routes than ids");

@@ -28,6 +28,19 @@ COMMENT ON TABLE auth.login_throttle IS 'failed attempts of the last minutes, by
 
 -- ---- Maintenance ---------------------------------------------------------------------------------
 
+-- It never changes for a session, so a refresh writes to no index still.
+CREATE INDEX sessions_expires_at_idx ON auth.sessions (expires_at);
+
+-- How far maintain has walked over the sessions: in a sequence, which needs no row that is updated.
+CREATE SEQUENCE auth.sessions_walk MINVALUE 0;
+COMMENT ON SEQUENCE auth.sessions_walk IS 'how far maintain has walked over the sessions';
+SELECT pg_catalog.pg_extension_config_dump('auth.sessions_walk', '');
+
+CREATE FUNCTION auth.maintain() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_maintain';
+COMMENT ON FUNCTION auth.maintain() IS
+    'deletes some of what is over: sessions, and audit rows older than auth_service.audit_retention; how many rows';
+
 -- ---- Privileges ------------------------------------------------------------------------------
 
 -- What is new is nobody's but the owner's; ALTER DEFAULT PRIVILEGES may have said otherwise.

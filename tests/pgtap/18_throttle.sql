@@ -1,6 +1,6 @@
 -- The throttle's arithmetic, with time moved in the table; races and fronts are in tests/t/80_throttle.pl.
 \ir ../setup.sql
-SELECT plan(31);
+SELECT plan(33);
 SELECT is(current_setting('auth_service.throttle_account_failures') || ' ' || current_setting('auth_service.throttle_address_failures') || ' ' ||
           current_setting('auth_service.throttle_window') || ' ' || current_setting('auth_service.throttle_max_delay'), '5 30 5min 30s', 'defaults');
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
@@ -71,10 +71,15 @@ SELECT is(pg_temp.fail('ann@example.com', '2001:db8::ffff'), 'wrong', 'but not t
 SELECT is(pg_temp.fail('ann@example.com', '2001:db8::ffff'), '2', 'whose own failures count');
 
 -- Who may not change it, and what is written.
-CREATE ROLE regress_18_app;
-SELECT throws_ok($$SET ROLE regress_18_app; SET auth_service.throttle_account_failures = 0$$, '42501', NULL, 'an ordinary role cannot turn it off');
+CREATE ROLE regress_18_throttle;
+SELECT throws_ok($$SET ROLE regress_18_throttle; SET auth_service.throttle_account_failures = 0$$, '42501', NULL, 'an ordinary role cannot turn it off');
 RESET ROLE;
 SELECT is((SELECT count(*) FROM auth.login_throttle t WHERE octet_length(t.key) <> 32), 0::bigint, 'keys are digests');
 SELECT is((SELECT array_agg(DISTINCT detail->>'by') FROM auth.audit_log WHERE action = 'throttled' AND user_id = :ann), '{account}', 'the audit log has it');
 SELECT is(auth.login(repeat('x', 1000) || '@example.com', 'x'), NULL, 'an over-long e-mail is nobody''s');
+-- maintain sweeps what counts no longer.
+SELECT is((auth.maintain(), (SELECT count(*) > 0 FROM auth.login_throttle))::text, '(0,t)', 'maintain: what still counts stays');
+SELECT pg_temp.pass('5 min');
+SELECT auth.maintain() > 0 AS swept \gset
+SELECT is((:'swept', (SELECT count(*) FROM auth.login_throttle))::text, '(t,0)', 'maintain: and is deleted when it does not');
 SELECT finish();

@@ -98,6 +98,7 @@ is($error->("SELECT auth.login('user1\@example.com', 'Secret123')"), '25006', 's
 is($error->("SELECT auth.register('x\@example.com', 'Secret123')"), '25006', 'standby: a registration');
 is($error->("SELECT auth.refresh('$pair->{refresh_token}')"), '25006', 'standby: a refresh');
 is($error->("BEGIN; SELECT auth.authenticate('$pair->{access_token}'); SELECT auth.logout()"), '25006', 'standby: a logout');
+is($error->('SELECT auth.maintain()'), '25006', 'standby: maintain, with nothing to do as well');
 $s->shim;
 is($s->request('POST', '/auth/logout', token => $pair->{access_token})->{status}, 200, 'a logout on the primary');
 $publisher->wait_for_catchup('standby');
