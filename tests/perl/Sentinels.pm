@@ -15,8 +15,21 @@ use constant SHORTEST => 10; # fewer bytes may be there by chance
 
 sub new { return bless { forms => {}, names => {} }, $_[0] }
 
-# Twenty letters and digits that no encoding of text changes.
-sub word { return join '', map { ('a' .. 'z', 'A' .. 'Z', 0 .. 9)[ rand 62 ] } 1 .. 20 }
+# A word of this kind of secret, of letters and digits, which no encoding of text changes.  All of a kind begin
+# alike: so that is all that has to be looked for, however many there are.
+sub word
+{
+    my ($self, $kind) = @_;
+    if (!exists $self->{words}{$kind})
+    {
+        $self->{words}{$kind} = letters(14);
+        $self->add($kind, 'a word', $self->{words}{$kind});
+    }
+    $self->{kinds}{$kind}++;
+    return $self->{words}{$kind} . letters(6);
+}
+
+sub letters { return join '', map { ('a' .. 'z', 'A' .. 'Z', 0 .. 9)[ rand 62 ] } 1 .. $_[0] }
 
 # All forms of these bytes.
 sub forms
@@ -53,14 +66,19 @@ sub add
 
 sub count { return $_[0]{kinds}{ $_[1] } // 0 }
 
-# The secrets in these bytes: { "kind: name" => a form that was found }.
+# The secrets in these bytes: { "kind: name" => where, with what is around it }.
 sub in_bytes
 {
     my ($self, $bytes) = @_;
     my %found;
     utf8::encode($bytes) if utf8::is_utf8($bytes);
+    local ${^RE_TRIE_MAXBUF} = 1 << 30; # many words at the same time
     $self->{pattern} //= do { my $all = join '|', map { quotemeta } sort { length $b <=> length $a } keys %{ $self->{forms} }; qr/($all)/s };
-    while ($bytes =~ /$self->{pattern}/g) { $found{ $self->{forms}{$1} } = $1; }
+    while ($bytes =~ /$self->{pattern}/g)
+    {
+        my $name = $self->{forms}{$1};
+        $found{$name} = substr($bytes, $-[0] < 60 ? 0 : $-[0] - 60, 160) =~ s/[^ -~]/./gr;
+    }
     return \%found;
 }
 
