@@ -351,7 +351,7 @@ foreach my $kind ('password', 'access token', 'refresh token', 'hash', 'session 
 {
     cmp_ok($secrets->count($kind), '>', 0, 'to be looked for: ' . $secrets->count($kind) . " of kind $kind");
 }
-diag scalar(@answers) . ' answers, ' . $secrets->count('password') . ' passwords';
+note scalar(@answers) . ' answers, ' . $secrets->count('password') . ' passwords';
 
 my $server = $secrets->in_files($s->node->logfile);
 place('server log', $server, [ 'another user', 'password that is logged' ], 'password that is logged');

@@ -108,7 +108,7 @@ foreach (@functions)
     is(join("\n", map { length > 300 ? substr($_, 0, 300) . '...' : $_ } @odd), '', "$name: a row, or an error for bad data");
     is(join("\n", @slow), '', "$name: at once");
 }
-diag "$calls calls of " . @functions . ' functions: ' . join ', ', map { "$_ $codes{$_}" } sort keys %codes;
+note "$calls calls of " . @functions . ' functions: ' . join ', ', map { "$_ $codes{$_}" } sort keys %codes;
 is($s->sql('SELECT pg_postmaster_start_time()'), $started, 'no backend died');
 is($s->request('GET', '/users/me', token => $token)->{status}, 200, 'and nothing of all this has stayed');
 done_testing();
