@@ -140,6 +140,29 @@ print_help(void)
     exit(0);
 }
 
+/*
+ * Take a secret away from the environment, which who looks at processes sees, reports of a crash too.  A
+ * connection string is one: it may have a password in it.
+ */
+static const char *
+take_secret(const char *name, char *value)
+{
+    char *copy = strdup(value);
+
+    if (copy == NULL)
+        fail("%s", "out of memory");
+    explicit_bzero(value, strlen(value));
+    unsetenv(name);
+    return copy;
+}
+
+static bool
+is_secret(const struct option_row *row)
+{
+    return row->name == NULL || row->offset == offsetof(struct config, database_url) ||
+           row->offset == offsetof(struct config, import_from);
+}
+
 static void
 read_defaults(struct config *config)
 {
@@ -155,10 +178,10 @@ read_defaults(struct config *config)
 
         for (j = 1; j >= 0; j--) {
             const char *name = options[i].environment[j];
-            const char *found = name ? getenv(name) : NULL;
+            char *found = name ? getenv(name) : NULL;
 
             if (found != NULL && found[0] != '\0')
-                value = found;
+                value = is_secret(&options[i]) ? take_secret(name, found) : found;
         }
         if (value != NULL)
             set_option(config, &options[i], value);
