@@ -86,9 +86,10 @@ sub take_connections
         my $socket = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port) or last;
         my $start = pack('N', 196608) . "user\0$role\0database\0$database\0\0";
         $socket->syswrite(pack('N', 4 + length $start) . $start);
-        my $kind = '';
-        IO::Select->new($socket)->can_read(5) && $socket->sysread($kind, 1);
-        last if $kind ne 'R';
+        # AuthenticationOk has 9 bytes; what follows tells whether there was a place.
+        my $got = '';
+        while (length $got < 10) { IO::Select->new($socket)->can_read(5) && $socket->sysread($got, 10 - length $got, length $got) or last }
+        last if $got !~ /^R.{8}S/s;
         push @taken, $socket;
     }
     return @taken;
