@@ -187,7 +187,7 @@ my $fresh = shim_usage();
 is($now->{threads}, $fresh->{threads}, "threads: as many as a new shim has ($fresh->{threads})");
 # Clients' kept-alive connections have ended with them; the server's are there.
 cmp_ok($now->{descriptors}, '<=', $fresh->{descriptors} + 12, "descriptors: as many as a new shim has ($fresh->{descriptors}), and the pool's");
-cmp_ok($now->{memory}, '<', $fresh->{memory} + ($is_short ? 16384 : 4096), "memory: $now->{memory} kB, a new shim has $fresh->{memory}");
+cmp_ok($now->{memory}, '<', $fresh->{memory} + ($is_short ? 16384 : 8192), "memory: $now->{memory} kB, a new shim has $fresh->{memory}");
 cmp_ok($tail->{memory} - $half->{memory}, '<', 4096, "memory: $tail->{memory} kB at the end, $half->{memory} in the middle") if $half;
 my $log = $s->shim_log;
 my %sqlstates;
