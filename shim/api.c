@@ -9,6 +9,7 @@
 
 #include "answer.h"
 #include "api.h"
+#include "cors.h"
 #include "docs.h"
 #include "header.h"
 #include "log.h"
@@ -157,10 +158,11 @@ find_route(const struct api *api, const struct http_request *request,
 
     if (route == NULL && answer->allow[0] == '\0')
         answer_error(response, answer, 404, "Not Found", NULL);
-    else if (route == NULL) {
+    else if (route == NULL &&
+             !cors_respond(api->config->cors_origins, request, answer->allow, response)) {
         response->allow = answer->allow;
         answer_error(response, answer, 405, "Method Not Allowed", NULL);
-    } else
+    } else if (route != NULL)
         response->log.route = route->path;
     return route;
 }
