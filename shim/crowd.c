@@ -35,12 +35,16 @@
 #define CROWD_INTERVAL 20
 
 /* How long others are waited for while somebody waits for a thread: to send, to take an answer. */
-#define GRACE_TO_SEND 60
-#define GRACE_TO_TAKE 500
+#define GRACE_TO_SEND       60
+#define GRACE_TO_SEND_SIEGE 30 /* where more than there are threads wait for one */
+#define GRACE_TO_TAKE       500
 
 /* Who has been at work so long is waiting for something itself.  Of few threads that says little. */
 #define LONG_WORK        500
 #define LONG_WORKERS_MIN 7
+
+/* With fewer threads, work that is slow by its nature may take them all. */
+#define SLOW_THREADS_MIN 4
 
 /* Of a head in the queue, so much is looked at. */
 #define PEEK_SIZE 16384
@@ -67,9 +71,11 @@ static int descriptor_count;
 static struct guest *guests;
 static struct candidate *candidates;
 static size_t candidate_count;
+static int grace_to_send;
 static int strangers; /* connections without a known place */
 static int requests;  /* with an unread head among them: in the queue, that is */
 static atomic_bool is_stuck;
+static atomic_int slow_work;
 
 /* So many threads are kept for who comes. */
 static int
@@ -144,7 +150,7 @@ look_at_stranger(int descriptor, const struct guest *guest, long long now)
         return;
     if (has_head(descriptor))
         requests++;
-    else if (now - guest->since >= GRACE_TO_SEND)
+    else if (now - guest->since >= grace_to_send)
         candidates[candidate_count++] = (struct candidate){descriptor, NULL, now - guest->since};
 }
 
@@ -153,7 +159,7 @@ look_at_place(int descriptor, const struct guest *guest, struct place *place, lo
 {
     bool counts_from_start = place->is_new && guest->since < place->since;
     long long waited = now - (counts_from_start ? guest->since : place->since);
-    int grace = place->state == PLACE_SENDS ? GRACE_TO_TAKE : GRACE_TO_SEND;
+    int grace = place->state == PLACE_SENDS ? GRACE_TO_TAKE : grace_to_send;
 
     if (place->state == PLACE_WORKS || place->state == PLACE_LEAVES)
         return;
@@ -168,6 +174,7 @@ look_around(bool is_crowded, long long now)
 {
     int fd;
 
+    grace_to_send = strangers > thread_count ? GRACE_TO_SEND_SIEGE : GRACE_TO_SEND;
     candidate_count = 0;
     strangers = requests = 0;
     for (fd = 0; fd < descriptor_count; fd++) {
@@ -224,13 +231,28 @@ crowd_is_near(void)
 bool
 crowd_has_no_patience(long long milliseconds)
 {
-    return milliseconds >= GRACE_TO_SEND && places_count() >= thread_count;
+    return milliseconds >= GRACE_TO_SEND_SIEGE && places_count() >= thread_count;
 }
 
 bool
-crowd_is_stuck(void)
+crowd_begin_work(bool is_slow)
 {
-    return atomic_load(&is_stuck);
+    int limit = thread_count >= SLOW_THREADS_MIN ? thread_count / 2 : thread_count;
+
+    if (atomic_load(&is_stuck))
+        return false;
+    if (is_slow && atomic_fetch_add(&slow_work, 1) >= limit) {
+        atomic_fetch_sub(&slow_work, 1);
+        return false;
+    }
+    return true;
+}
+
+void
+crowd_end_work(bool is_slow)
+{
+    if (is_slow)
+        atomic_fetch_sub(&slow_work, 1);
 }
 
 /* ---- The thread ------------------------------------------------------------------------- */

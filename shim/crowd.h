@@ -24,9 +24,11 @@ bool crowd_is_near(void);
 bool crowd_has_no_patience(long long milliseconds);
 
 /*
- * Whether nearly every thread has been at work for long, as with a database that does not answer: who
- * would join them is better refused, so that threads remain for what needs no database.
+ * Begin with what needs the database; false: it is better refused, so that threads remain for the rest.
+ * That is where nearly every thread has been at it for long, as with a database that does not answer; and,
+ * of what is slow by its nature, where half the threads are at that.  What has begun must be ended.
  */
-bool crowd_is_stuck(void);
+bool crowd_begin_work(bool is_slow);
+void crowd_end_work(bool is_slow);
 
 #endif

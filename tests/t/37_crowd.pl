@@ -1,0 +1,110 @@
+# More slow and idle clients than threads, and logins without end: /health answers within a second, and
+# another user within 100 ms, on a connection of his own each time.
+use strict;
+use warnings;
+use AuthService;
+use IO::Socket::INET;
+use List::Util qw(max);
+use Siege;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $s = AuthService->start('crowd', arguments => ['--threads=32']);
+$s->register('ann@example.com');
+my $token = $s->login('ann@example.com')->{access_token};
+my $me = "GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\nConnection: close\r\n\r\n";
+my $health = "GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+# Ask on a new connection: (status or 0, seconds).
+sub ask
+{
+    my ($request) = @_;
+    my $begin = time;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $s->{port}, Timeout => 10) or return (0, time - $begin);
+    $socket->syswrite($request);
+    my $all = '';
+    my $select = IO::Select->new($socket);
+    1 while $select->can_read(10) && $socket->sysread($all, 65536, length $all);
+    my $took = time - $begin;
+    return ($all =~ m{^HTTP/1\.1 (\d+)} ? $1 : 0, $took);
+}
+
+# Ask both for so many seconds; what they answered and the times, sorted.
+sub watch
+{
+    my ($what, $seconds) = @_;
+    my (%bad, @me, @health);
+    my $end = time + $seconds;
+    while (time < $end)
+    {
+        my ($status, $took) = ask($me);
+        $bad{"/users/me $status"}++ if $status != 200;
+        push @me, $took;
+        ($status, $took) = ask($health);
+        $bad{"/health/ready $status"}++ if $status != 200;
+        push @health, $took;
+        sleep 0.02;
+    }
+    is_deeply(\%bad, {}, "$what: every answer is 200");
+    cmp_ok(max(@health), '<', 1, "$what: /health within a second");
+    @me = sort { $a <=> $b } @me;
+    cmp_ok($me[ 0.99 * $#me ], '<', 0.1, "$what: another user within 100 ms");
+    note sprintf '%s: %d; /users/me median %.1f ms, p99 %.1f, max %.1f; /health max %.1f', $what, scalar @me,
+      1000 * $me[ @me / 2 ], 1000 * $me[ 0.99 * $#me ], 1000 * $me[-1], 1000 * max(@health);
+    return;
+}
+
+watch('nobody else', 1);
+foreach ([ 32, 'as many as threads' ], [ 300, 'nine times as many' ])
+{
+    my $siege = Siege->begin($s->{port}, $_->[0]);
+    sleep 0.5;
+    watch("32 threads, slow clients: $_->[1]", 3);
+}
+# Logins without end.
+sub with_logins
+{
+    my ($what, $siege) = @_;
+    my $port = $s->{port};
+    my $end = time + 5;
+    my @answers = $s->parallel(65, sub {
+        my ($i) = @_;
+        my %seen;
+        if ($i == 65)
+        {
+            sleep 0.8;
+            watch($what, 3);
+            return 'watched ' . (Test::More->builder->is_passing ? 'well' : 'badly');
+        }
+        while (time < $end)
+        {
+            my $answer = eval { $s->request('POST', '/auth/login', form => [ username => "user$i\@example.com", password => 'Secret123' ]) };
+            $seen{ $answer ? $answer->{status} : 'none' }++;
+            sleep 0.05 if !$answer || $answer->{status} != 401;
+        }
+        return join ' ', sort keys %seen;
+    });
+    my %seen = map { $_ => 1 } map { split / / } @answers;
+    is($answers[-1], 'watched well', "$what: watched");
+    delete @seen{qw(watched well 599)}; # 599: shut down between two requests
+    is_deeply([ grep { !/^(401|503)$/ } keys %seen ], [], "$what: logins got 401 or 503");
+}
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 10');
+with_logins('32 threads, 64 logins');
+{
+    my $siege = Siege->begin($s->{port}, 100);
+    with_logins('32 threads, 64 logins, 100 slow clients');
+}
+$s->shim('--threads=512');
+{
+    my $siege = Siege->begin($s->{port}, 560);
+    with_logins('512 threads, 64 logins, 560 slow clients');
+}
+
+foreach ([ 0, 'silent' ], [ 1, 'slow heads' ], [ 2, 'slow bodies' ], [ 3, 'idle' ])
+{
+    my $siege = Siege->begin($s->{port}, 100, $_->[0]);
+    sleep 0.5;
+    watch("32 threads, 100 clients, $_->[1]", 1.5);
+}
+done_testing();
