@@ -73,6 +73,7 @@ static struct candidate *candidates;
 static size_t candidate_count;
 static int grace_to_send;
 static int strangers; /* connections without a known place */
+static int gone;      /* that were shut down, among them */
 static int requests;  /* with an unread head among them: in the queue, that is */
 static atomic_bool is_stuck;
 static atomic_int slow_work;
@@ -147,8 +148,8 @@ look_at_stranger(int descriptor, const struct guest *guest, long long now)
 {
     strangers++;
     if (guest->is_shut)
-        return;
-    if (has_head(descriptor))
+        gone++;
+    else if (has_head(descriptor))
         requests++;
     else if (now - guest->since >= grace_to_send)
         candidates[candidate_count++] = (struct candidate){descriptor, NULL, now - guest->since};
@@ -176,7 +177,7 @@ look_around(bool is_crowded, long long now)
 
     grace_to_send = strangers > thread_count ? GRACE_TO_SEND_SIEGE : GRACE_TO_SEND;
     candidate_count = 0;
-    strangers = requests = 0;
+    strangers = gone = requests = 0;
     for (fd = 0; fd < descriptor_count; fd++) {
         char address[INET6_ADDRSTRLEN] = "";
         int port = peer_of(fd, address, sizeof(address));
@@ -203,23 +204,42 @@ by_wait(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+/* A stranger who has sent no head for too long; if he is in the queue, he then passes through it. */
+static void
+send_away(int descriptor)
+{
+    shutdown(descriptor, SHUT_RD);
+    guests[descriptor].is_shut = true;
+}
+
 /*
- * Somebody waits for a thread: everybody before him needs one, and a few more may be coming.  Strangers
- * without a head all go: most are before him, and it cannot be seen which have a thread.
+ * Somebody waits for a thread: everybody before him needs one, and a few more may be coming.  Of the
+ * strangers the oldest have a thread, since the queue keeps its order; who is in the queue without a head
+ * goes at once, of the others only as many as are needed: they would be back at once.
  */
 static void
 make_room(void)
 {
-    int wanted = strangers - places_unknown() + reserve();
+    int seated = places_unknown() > gone ? places_unknown() - gone : 0;
+    int wanted = strangers - gone - seated + 1 + thread_count / 32;
+    int strangers_seen = 0;
     size_t i;
 
     qsort(candidates, candidate_count, sizeof(candidates[0]), by_wait);
     for (i = 0; i < candidate_count; i++)
-        if (candidates[i].place == NULL) {
-            shutdown(candidates[i].descriptor, SHUT_RD);
-            guests[candidates[i].descriptor].is_shut = true;
-        } else if (wanted-- > 0)
+        if (candidates[i].place == NULL && ++strangers_seen > seated) {
+            send_away(candidates[i].descriptor);
+            wanted--;
+        }
+    strangers_seen = 0;
+    for (i = 0; i < candidate_count && wanted > 0; i++)
+        if (candidates[i].place != NULL) {
             shut_down(candidates[i].descriptor, candidates[i].place);
+            wanted--;
+        } else if (++strangers_seen <= seated) {
+            send_away(candidates[i].descriptor);
+            wanted--;
+        }
 }
 
 bool

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# Siege.pm: clients that hold connections without being of use: a process that keeps so many open, by
-# turns with nothing sent, half a head, a head and half a body (both dripped on), and idle after an answer;
-# what is closed is opened again at once.
+# Siege.pm: a process of clients that are in others' way: it keeps so many connections open, by turns with
+# nothing sent, half a head, a head and half a body (both dripped on), and idle after an answer; or logs in
+# on each without end.  What is closed is opened again at once.
 package Siege;
 
 use strict;
@@ -19,16 +19,23 @@ my @kinds = (
     [ "GET /health/live HTTP/1.1\r\nHost: x\r\nX-Slow: ", 'a' ],
     [ "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{", ' ' ],
     [ "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", '' ]);
+my $login = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ";
 
-# Begin; kinds: which of the four.
+# Begin; kinds: which of the four; or 'login'.
 sub begin
 {
     my ($class, $port, $count, @which) = @_;
-    @which = 0 .. $#kinds if !@which;
+    @which = 0 .. 3 if !@which;
+    pipe(my $read, my $write) or die;
     my $pid = fork() // die "fork: $!";
-    return bless { pid => $pid }, $class if $pid;
+    if ($pid)
+    {
+        close $write;
+        return bless { pid => $pid, seen => $read }, $class;
+    }
+    my %seen;
     $SIG{PIPE} = 'IGNORE';
-    $SIG{TERM} = sub { POSIX::_exit(0) };
+    $SIG{TERM} = sub { syswrite $write, join ' ', map { "$_:$seen{$_}" } sort keys %seen; POSIX::_exit(0) };
     my $select = IO::Select->new;
     my %kind;
     my $open = sub {
@@ -39,13 +46,23 @@ sub begin
         $kind{$socket} = $kind;
         $select->add($socket);
     };
-    $open->($kinds[ $which[ $_ % @which ] ]) foreach 1 .. $count;
+    my $of_number = sub {
+        my ($i) = @_;
+        my $body = "{\"email\":\"user$i\\u0040example.com\",\"password\":\"Secret123\"}";
+        return $which[0] eq 'login' ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
+    };
+    $open->($of_number->($_)) foreach 1 .. $count;
     my $dripped = time;
     while (getppid() != 1)
     {
         foreach my $socket ($select->can_read(0.05))
         {
-            next if $socket->sysread(my $bytes, 65536);
+            if ($socket->sysread(my $bytes, 65536))
+            {
+                $seen{$_}++ foreach $bytes =~ m{HTTP/1\.1 (\d+)}g;
+                $socket->syswrite($kind{$socket}[0]) if $which[0] eq 'login' && $bytes !~ /Connection: close/;
+                next;
+            }
             my $kind = delete $kind{$socket};
             $select->remove($socket);
             close $socket;
@@ -58,13 +75,16 @@ sub begin
     POSIX::_exit(0);
 }
 
+# End; the statuses that were seen, as "status:count".
 sub end
 {
     my ($self) = @_;
     local ($?, $!);
-    my $pid = delete $self->{pid} // return;
-    kill 'KILL', $pid;
+    my $pid = delete $self->{pid} // return '';
+    kill 'TERM', $pid;
+    sysread $self->{seen}, my $seen, 4096;
     waitpid $pid, 0;
+    return $seen;
 }
 
 sub DESTROY { $_[0]->end }
