@@ -13,7 +13,7 @@ use B ();
 use JSON::PP ();
 
 # What the server answers before it looks at a route.
-my %of_server = map { $_ => 1 } 400, 408, 413, 417, 431, 503;
+my %of_server = map { $_ => 1 } 400, 408, 413, 414, 417, 421, 431, 503;
 
 my %formats = (
     'int64' => qr/^-?\d{1,19}$/,
