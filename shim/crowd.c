@@ -67,6 +67,7 @@ static pthread_t watcher;
 static bool stopping; /* under the places' lock */
 static int listening_port;
 static int thread_count;
+static int queue_length;
 static int descriptor_count;
 static struct guest *guests;
 static struct candidate *candidates;
@@ -218,10 +219,10 @@ send_away(int descriptor)
  * goes at once, of the others only as many as are needed: they would be back at once.
  */
 static void
-make_room(void)
+make_room(int more)
 {
     int seated = places_unknown() > gone ? places_unknown() - gone : 0;
-    int wanted = strangers - gone - seated + 1 + thread_count / 32;
+    int wanted = strangers - gone - seated + more;
     int strangers_seen = 0;
     size_t i;
 
@@ -299,6 +300,7 @@ static void
 watch_once(void)
 {
     struct census census = {.now = clock_now()};
+    bool is_full;
     bool is_crowded = places_count() >= thread_count;
 
     places_each(count_place, &census);
@@ -306,8 +308,10 @@ watch_once(void)
                                 census.at_work_long >= thread_count - reserve());
     if (is_crowded || census.is_any_late) {
         look_around(is_crowded, census.now);
-        if (requests > 0)
-            make_room();
+        /* Who waits behind a full queue is not seen. */
+        is_full = strangers - places_unknown() >= queue_length;
+        if (requests > 0 || is_full)
+            make_room(is_full ? thread_count / 2 + 1 : 1 + thread_count / 32);
     }
 }
 
@@ -327,13 +331,14 @@ watch(void *nothing)
 }
 
 bool
-crowd_start(int port, int threads, int descriptors)
+crowd_start(int port, const struct capacity *capacity)
 {
     listening_port = port;
-    thread_count = threads;
-    descriptor_count = descriptors;
-    guests = calloc((size_t)descriptors, sizeof(guests[0]));
-    candidates = calloc((size_t)descriptors, sizeof(candidates[0]));
+    thread_count = capacity->threads;
+    queue_length = capacity->queue;
+    descriptor_count = capacity->descriptors;
+    guests = calloc((size_t)descriptor_count, sizeof(guests[0]));
+    candidates = calloc((size_t)descriptor_count, sizeof(candidates[0]));
     return guests != NULL && candidates != NULL && pthread_create(&watcher, NULL, watch, NULL) == 0;
 }
 

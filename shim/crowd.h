@@ -7,11 +7,10 @@
 
 #include <stdbool.h>
 
-/*
- * Start to watch the connections to this port, for so many threads and at most about so many descriptors;
- * false where that cannot be done.
- */
-bool crowd_start(int port, int threads, int descriptors);
+#include "capacity.h"
+
+/* Start to watch the connections to this port; false where that cannot be done. */
+bool crowd_start(int port, const struct capacity *capacity);
 void crowd_stop(void);
 
 /*

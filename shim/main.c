@@ -123,7 +123,7 @@ serve(const struct config *config)
     docs_open(config->docs_dir);
     block_signals(&waited);
     pool = db_pool_open(config);
-    if (pool != NULL && crowd_start(config->port, capacity.threads, capacity.descriptors)) {
+    if (pool != NULL && crowd_start(config->port, &capacity)) {
         handler = api_handler(config, pool);
         server = http_start(config, &capacity, &handler);
     }
