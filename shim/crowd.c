@@ -39,12 +39,15 @@
 #define GRACE_TO_SEND_SIEGE 30 /* where more than there are threads wait for one */
 #define GRACE_TO_TAKE       500
 
-/* Who has been at work so long is waiting for something itself.  Of few threads that says little. */
-#define LONG_WORK        500
-#define LONG_WORKERS_MIN 7
+/* Who has been at work so long is waiting for something itself. */
+#define LONG_WORK 500
 
-/* With fewer threads, work that is slow by its nature may take them all. */
-#define SLOW_THREADS_MIN 4
+/* Of so many threads some are kept from work of one kind; fewer may all do the same. */
+#define MANY_THREADS 8
+
+/* How often, and how long each time, is waited for others' work to end before there is too much of it. */
+#define WORK_TRIES           40
+#define WORK_TRY_NANOSECONDS 5000000
 
 /* Of a head in the queue, so much is looked at. */
 #define PEEK_SIZE 16384
@@ -77,6 +80,7 @@ static int strangers; /* connections without a known place */
 static int gone;      /* that were shut down, among them */
 static int requests;  /* with an unread head among them: in the queue, that is */
 static atomic_bool is_stuck;
+static atomic_int work;
 static atomic_int slow_work;
 
 /* So many threads are kept for who comes. */
@@ -255,23 +259,39 @@ crowd_has_no_patience(long long milliseconds)
     return milliseconds >= GRACE_TO_SEND_SIEGE && places_count() >= thread_count;
 }
 
+/* Count one more where that does not make them more than so many. */
+static bool
+count_up(atomic_int *count, int limit)
+{
+    if (atomic_fetch_add(count, 1) < limit)
+        return true;
+    atomic_fetch_sub(count, 1);
+    return false;
+}
+
 bool
 crowd_begin_work(bool is_slow)
 {
-    int limit = thread_count >= SLOW_THREADS_MIN ? thread_count / 2 : thread_count;
+    bool is_many = thread_count >= MANY_THREADS;
+    int limit = is_many ? thread_count - reserve() : thread_count;
+    int tries = WORK_TRIES;
 
-    if (atomic_load(&is_stuck))
+    if (is_slow && !count_up(&slow_work, is_many ? thread_count / 2 : thread_count))
         return false;
-    if (is_slow && atomic_fetch_add(&slow_work, 1) >= limit) {
-        atomic_fetch_sub(&slow_work, 1);
-        return false;
+    while (!atomic_load(&is_stuck) && tries-- > 0) {
+        if (count_up(&work, limit))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = WORK_TRY_NANOSECONDS}, NULL);
     }
-    return true;
+    if (is_slow)
+        atomic_fetch_sub(&slow_work, 1);
+    return false;
 }
 
 void
 crowd_end_work(bool is_slow)
 {
+    atomic_fetch_sub(&work, 1);
     if (is_slow)
         atomic_fetch_sub(&slow_work, 1);
 }
@@ -304,8 +324,8 @@ watch_once(void)
     bool is_crowded = places_count() >= thread_count;
 
     places_each(count_place, &census);
-    atomic_store(&is_stuck, census.at_work_long >= LONG_WORKERS_MIN &&
-                                census.at_work_long >= thread_count - reserve());
+    atomic_store(&is_stuck,
+                 thread_count >= MANY_THREADS && census.at_work_long >= thread_count - reserve());
     if (is_crowded || census.is_any_late) {
         look_around(is_crowded, census.now);
         /* Who waits behind a full queue is not seen. */

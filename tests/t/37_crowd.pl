@@ -94,4 +94,23 @@ foreach ([ 0, 'silent' ], [ 1, 'slow heads' ], [ 2, 'slow bodies' ], [ 3, 'idle'
     sleep 0.5;
     watch("32 threads, 100 clients, $_->[1]", 1.5);
 }
+
+# A database that does not answer: what needs it is refused once nearly all threads wait for it, and what
+# does not is answered as ever.
+my $psql = $s->node->background_psql('auth_service');
+$psql->query_safe('BEGIN');
+$psql->query_safe('LOCK TABLE auth.users, auth.sessions');
+my @waiting = map {
+    my $x = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $s->{port}) or die;
+    $x->syswrite($me);
+    $x
+} 1 .. 60;
+my @live = map { sleep 0.1; [ ask("GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") ] } 1 .. 20;
+is(scalar(grep { $_->[0] == 200 } @live), 20, 'the database hangs, 60 requests wait: /health/live is answered');
+cmp_ok(max(map { $_->[1] } @live), '<', 1, 'within a second');
+note sprintf 'the database hangs: /health/live max %.1f ms', 1000 * max(map { $_->[1] } @live);
+$psql->query_safe('COMMIT');
+sleep 0.6;
+is((ask($me))[0], 200, 'until it answers again');
+$psql->quit;
 done_testing();
