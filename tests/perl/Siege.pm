@@ -53,6 +53,7 @@ sub begin
     };
     $open->($of_number->($_)) foreach 1 .. $count;
     my $dripped = time;
+    my @later;
     while (getppid() != 1)
     {
         foreach my $socket ($select->can_read(0.05))
@@ -66,8 +67,11 @@ sub begin
             my $kind = delete $kind{$socket};
             $select->remove($socket);
             close $socket;
-            $open->($kind);
+            # Logins without a pause would use up the ports that a client has.
+            if ($which[0] eq 'login') { push @later, [ time + 0.05, $kind ] }
+            else { $open->($kind) }
         }
+        $open->((shift @later)->[1]) while @later && $later[0][0] < time;
         next if time - $dripped < 0.3;
         $dripped = time;
         $kind{$_}[1] ne '' && $_->syswrite($kind{$_}[1]) foreach $select->handles;
