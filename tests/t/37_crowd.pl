@@ -15,6 +15,9 @@ my $token = $s->login('ann@example.com')->{access_token};
 my $me = "GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\nConnection: close\r\n\r\n";
 my $health = "GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
+# Seconds; the sanitizers make the shim that much slower.
+my $patience = $ENV{ASAN_OPTIONS} ? 5 : 1;
+
 # Ask on a new connection: (status or 0, seconds).
 sub ask
 {
@@ -46,10 +49,10 @@ sub watch
         sleep 0.02;
     }
     is_deeply(\%bad, {}, "$what: every answer is 200");
-    cmp_ok(max(@health), '<', 1, "$what: /health within a second");
+    cmp_ok(max(@health), '<', $patience, "$what: /health within a second");
     # Nearly always, since the machine may have other work: it is 99 of 100 where it has none.
     @me = sort { $a <=> $b } @me;
-    cmp_ok($me[ 0.9 * $#me ], '<', 0.1, "$what: another user within 100 ms");
+    cmp_ok($me[ 0.9 * $#me ], '<', 0.1 * $patience, "$what: another user within 100 ms");
     note sprintf '%s: %d; /users/me median %.1f ms, p99 %.1f, max %.1f; /health max %.1f', $what, scalar @me,
       1000 * $me[ @me / 2 ], 1000 * $me[ 0.99 * $#me ], 1000 * $me[-1], 1000 * max(@health);
     return;
@@ -107,7 +110,7 @@ my @waiting = map {
 } 1 .. 60;
 my @live = map { sleep 0.1; [ ask("GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") ] } 1 .. 20;
 is(scalar(grep { $_->[0] == 200 } @live), 20, 'the database hangs, 60 requests wait: /health/live is answered');
-cmp_ok(max(map { $_->[1] } @live), '<', 1, 'within a second');
+cmp_ok(max(map { $_->[1] } @live), '<', $patience, 'within a second');
 note sprintf 'the database hangs: /health/live max %.1f ms', 1000 * max(map { $_->[1] } @live);
 $psql->query_safe('COMMIT');
 sleep 0.6;
