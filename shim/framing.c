@@ -17,7 +17,7 @@
 #include "framing.h"
 
 /* Limits in bytes; civetweb's buffer (http.c) is larger. */
-#define TARGET_MAX 8192
+#define TARGET_MAX 12288
 #define HEAD_MAX   16384
 
 static const char *

@@ -88,9 +88,7 @@ log_request(const struct mg_request_info *info, const struct http_request *reque
 }
 
 /* Nothing in an answer that is data runs, loads anything or is shown in a frame. */
-#define DATA_HEADERS                                                                               \
-    "Cache-Control: no-store\r\n"                                                                  \
-    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+#define DATA_POLICY "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
 
 static void
 add_head(struct buffer *out, const struct config *config, const struct http_request *request,
@@ -99,12 +97,14 @@ add_head(struct buffer *out, const struct config *config, const struct http_requ
     buffer_format(out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
     add_date(out);
     /* RFC 9110, 8.6: a 204 has no length, and a 304 none but that of what it stands for. */
-    if (response->status != 204 && response->status != 304)
+    if (response->status != 204 && response->status != 304) {
         buffer_format(out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
                       response->content_type ? response->content_type
                                              : "application/json; charset=utf-8",
                       response->body_length);
-    buffer_text(out, response->headers ? response->headers : DATA_HEADERS);
+        buffer_text(out, response->headers ? "" : DATA_POLICY);
+    }
+    buffer_text(out, response->headers ? response->headers : "Cache-Control: no-store\r\n");
     buffer_format(out, "X-Content-Type-Options: nosniff\r\nX-Request-ID: %s\r\nConnection: %s\r\n",
                   request->id, response->close ? "close" : "keep-alive");
     cors_add_headers(out, config->cors_origins, request->origin);

@@ -59,6 +59,20 @@ foreach (
     is(address(@lines), $wanted, substr($what, 0, 80));
 }
 
+# And it is what guessing is counted by: one client behind the proxy is throttled, another is not, and what
+# the first writes into the header himself changes nothing.
+$s->sql('ALTER DATABASE auth_service SET auth_service.throttle_address_failures = 5');
+$s->shim('--trusted-proxy=127.0.0.1');
+sub guess
+{
+    my ($number, $forwarded) = @_;
+    return $s->request('POST', '/auth/login', json => { email => "nobody$number\@example.com", password => 'Wrong123' },
+        headers => { 'X-Forwarded-For' => $forwarded })->{status};
+}
+is(join(' ', map { guess($_, "198.51.100.$_, 203.0.113.1") } 1 .. 7), '401 401 401 401 401 429 429', 'a client who guesses is throttled, whoever he claims to be');
+is(guess(8, '203.0.113.2'), 401, 'another one is not');
+$s->sql('ALTER DATABASE auth_service SET auth_service.throttle_address_failures = 0');
+
 # Networks of every width.
 foreach ([ '127.0.0.0/8', 1 ], [ '127.0.0.1/32', 1 ], [ '0.0.0.0/0', 1 ], [ '126.0.0.0/7', 1 ], [ '127.0.0.2/31', 0 ], [ '127.0.0.0/31', 1 ], [ '128.0.0.0/1', 0 ], [ '::ffff:127.0.0.1', 1 ], [ '::/0', 1 ], [ '::1', 0 ])
 {

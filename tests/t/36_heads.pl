@@ -32,8 +32,8 @@ goes_on('a head of 16384 bytes', 200, "$line${host}A: " . 'a' x (16384 - length(
 ends('a byte more', 431, "$line${host}A: " . 'a' x (16385 - length("$line${host}A: ")) . "\r\n\r\n");
 ends('a head of 31 KB', 431, "$line${host}A: " . 'a' x 31000 . "\r\n\r\n");
 ends('a head of 100 KB', '4\d\d', "$line${host}A: " . 'a' x 100_000 . "\r\n\r\n");
-goes_on('a target of 8192 bytes', 200, 'GET /?' . 'q' x 8191 . " HTTP/1.1\r\n$host\r\n");
-ends('a longer one', 414, 'GET /?' . 'q' x 8192 . " HTTP/1.1\r\n$host\r\n");
+goes_on('a target of 12288 bytes', 200, 'GET /?' . 'q' x 12287 . " HTTP/1.1\r\n$host\r\n");
+ends('a longer one', 414, 'GET /?' . 'q' x 12288 . " HTTP/1.1\r\n$host\r\n");
 ends('a path of 15 KB', 414, 'GET /' . 'p' x 15360 . " HTTP/1.1\r\n$host\r\n");
 
 # Targets that are none of ours.
