@@ -12,8 +12,10 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "client_address.h"
 #include "config.h"
 #include "config_options.h"
+#include "cors.h"
 
 static void
 fail(const char *format, const char *what)
@@ -248,6 +250,24 @@ check_rpc_schema(const char *schema)
         fail("--rpc-schema takes a schema of the application's, not \"%s\"", schema);
 }
 
+static void
+check_lists(const struct config *config)
+{
+    char which[256];
+    const char *problem;
+
+    if (config->trusted_proxies != NULL &&
+        !client_address_are_networks(config->trusted_proxies, which, sizeof(which)))
+        fail("--trusted-proxy takes addresses and networks (10.0.0.0/8), not \"%s\"", which);
+    problem =
+        config->cors_origins ? cors_problem(config->cors_origins, which, sizeof(which)) : NULL;
+    if (problem != NULL) {
+        fprintf(stderr, "auth-service: --cors-origins: \"%s\" %s (see auth-service --help)\n",
+                which, problem);
+        exit(2);
+    }
+}
+
 void
 config_read(struct config *config, int argc, char **argv)
 {
@@ -275,6 +295,7 @@ config_read(struct config *config, int argc, char **argv)
     if (config->command == NULL)
         fail("%s is missing", "a command");
     check_rpc_schema(config->rpc_schema);
+    check_lists(config);
     config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&
         getenv("PGDATABASE") == NULL)

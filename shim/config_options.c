@@ -44,6 +44,16 @@ const struct option_row options[] = {
      NUMBER(1, 3600),
      .initial = "15",
      .help = "seconds that a connection may be idle"},
+    {.name = "trusted-proxy",
+     .environment = {"AUTH_SERVICE_TRUSTED_PROXY", "AUTH_SERVICE_TRUSTED_PROXIES"},
+     .offset = FIELD(trusted_proxies),
+     .help = "addresses or networks (10.0.0.0/8), separated by commas, of proxies whose "
+             "X-Forwarded-For is believed (default: none)"},
+    {.name = "cors-origins",
+     .environment = {"AUTH_SERVICE_CORS_ORIGINS"},
+     .offset = FIELD(cors_origins),
+     .help = "origins (https://app.example.com), separated by commas, whose pages may call this "
+             "server from a browser (default: none)"},
     {.name = "docs-dir",
      .environment = {"AUTH_SERVICE_DOCS_DIR"},
      .offset = FIELD(docs_dir),
