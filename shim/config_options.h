@@ -5,6 +5,7 @@
 #ifndef SHIM_CONFIG_OPTIONS_H
 #define SHIM_CONFIG_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define OPTION_WORDS_MAX 4
@@ -17,6 +18,7 @@ struct option_row {
     enum option_kind kind;
     size_t offset;
     int minimum, maximum;
+    bool reloads;                        /* SIGHUP is enough for it */
     const char *words[OPTION_WORDS_MAX]; /* of OPTION_WORD: the value is the number of one */
     const char *initial;                 /* NULL: none */
     const char *help;

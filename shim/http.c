@@ -28,6 +28,7 @@ struct http_server {
     atomic_int under_way;   /* requests */
     atomic_int connections; /* that have a thread */
     atomic_bool draining;
+    atomic_llong last_begun; /* clock_now of a request; only while draining */
 };
 
 /* ---- A request -------------------------------------------------------------------------- */
@@ -91,10 +92,11 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->user_agent = mg_get_header(connection, "User-Agent");
     request->if_none_match = mg_get_header(connection, "If-None-Match");
     request->remote_address = info->remote_addr;
+    request->client = (struct client){.address = info->remote_addr, .port = info->remote_port};
     server->handler.handle(server->handler.context, request, &response);
     if (!client_keeps_alive(connection, info) || is_crowded(server))
         response.close = true;
-    http_write_response(server->config, connection, request, &response);
+    http_write_response(config_now(), connection, request, &response);
     server->handler.release(&response);
 }
 
@@ -132,23 +134,23 @@ serve(struct http_server *server, struct mg_connection *connection)
         trim_headers(info);
     choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
-        http_write_error(server->config, connection, &request, 400, problem);
+        http_write_error(config_now(), connection, &request, 400, problem);
         return;
     }
-    if (info->content_length > server->config->max_body) {
-        http_write_error(server->config, connection, &request, 413, "Request body is too large");
+    if (info->content_length > config_now()->max_body) {
+        http_write_error(config_now(), connection, &request, 413, "Request body is too large");
         http_drain_body(connection);
         return;
     }
     if (!http_meet_expectation(connection)) {
-        http_write_error(server->config, connection, &request, 417, "Expectation Failed");
+        http_write_error(config_now(), connection, &request, 417, "Expectation Failed");
         return;
     }
     if (info->content_length > 0) {
         request.body_length = (size_t)info->content_length;
-        body = http_read_body(server->config, connection, request.body_length, &status);
+        body = http_read_body(config_now(), connection, request.body_length, &status);
         if (body == NULL) {
-            http_write_error(server->config, connection, &request, status, status_text(status));
+            http_write_error(config_now(), connection, &request, status, status_text(status));
             return;
         }
         request.body = body;
@@ -170,8 +172,9 @@ begin_request(struct mg_connection *connection)
         struct http_request request = {.began = clock_microseconds(),
                                        .method = mg_get_request_info(connection)->request_method};
 
+        atomic_store(&server->last_begun, clock_now());
         choose_id(NULL, request.id);
-        http_write_error(server->config, connection, &request, 503, "Service Unavailable");
+        http_write_error(config_now(), connection, &request, 503, "Service Unavailable");
     } else
         serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
@@ -220,7 +223,7 @@ http_error(struct mg_connection *connection, int status, const char *message)
     else if (status == 400 && http_idle_time() >= shortest_timeout(server->config))
         status = 408; /* civetweb has one word for a bad head and for one that did not come */
     choose_id(NULL, request.id);
-    http_write_error(server->config, connection, &request, status, status_text(status));
+    http_write_error(config_now(), connection, &request, status, status_text(status));
     return 0;
 }
 
@@ -298,6 +301,7 @@ http_start(const struct config *config, const struct http_handler *handler)
 void
 http_drain(struct http_server *server)
 {
+    atomic_store(&server->last_begun, clock_now());
     atomic_store(&server->draining, true);
 }
 
@@ -305,6 +309,12 @@ bool
 http_is_idle(struct http_server *server)
 {
     return atomic_load(&server->under_way) == 0;
+}
+
+long long
+http_last_begun(struct http_server *server)
+{
+    return atomic_load(&server->last_begun);
 }
 
 void

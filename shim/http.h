@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "client.h"
 #include "config.h"
 
 #define HTTP_REQUEST_ID_MAX 64
@@ -28,7 +29,8 @@ struct http_request {
     const char *user_agent;
     const char *if_none_match;
     const char *remote_address;
-    const char *body; /* NUL-terminated, "" where there is none */
+    struct client client; /* the other end of the connection */
+    const char *body;     /* NUL-terminated, "" where there is none */
     size_t body_length;
     char id[HTTP_REQUEST_ID_MAX + 1];
 };
@@ -74,6 +76,9 @@ void http_drain(struct http_server *server);
 
 /* Whether no request is under way. */
 bool http_is_idle(struct http_server *server);
+
+/* When the last request began, by clock_now. */
+long long http_last_begun(struct http_server *server);
 
 /* Stop; what is still under way is cut. */
 void http_stop(struct http_server *server);

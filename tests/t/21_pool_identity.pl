@@ -55,7 +55,7 @@ my @answers = $s->parallel(3, sub {
     my $answer = $s->request('GET', '/users/me', token => $ann);
     return "$answer->{status} " . ($answer->{headers}{'retry-after'} // '-');
 });
-like("@answers", qr/^(503 1 504 -|504 - 503 1) 200$/, 'busy: 503 with Retry-After, 504 for the one that had the connection, and / is served');
+is("@answers", '503 1 503 1 200', 'busy: 503 with Retry-After, also for the one that had the connection, and / is served');
 $lock->query_safe('COMMIT');
 $lock->quit;
 is($s->request('GET', '/users/me', token => $ann)->{status}, 200, 'free again: served');
