@@ -246,7 +246,7 @@ foreach (
 }
 is(backend(), $backend, 'all of it on one and the same connection');
 is(told(post('later')), qq(409 {"detail":"$id{ann} auth_service_shim api, public, pg_temp","code":"PT409"}), 'a deferred trigger: the caller, the role and the path');
-is(post('sets_later', { x => 30 })->{status}, 503, 'a deferred trigger that takes too long');
+is(post('sets_later', { x => 30 })->{status}, 504, 'a deferred trigger that takes too long');
 is($s->sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth_service_shim' AND state = 'active'"), 0, 'and goes on for nobody');
 is(told($s->request('POST', '/rpc/later', json => {})), '409 {"detail":"auth_service_anonymous api, public, pg_temp","code":"PT409"}', 'a deferred trigger of a stranger\'s');
 
