@@ -104,7 +104,7 @@ const struct option_row options[] = {
      .environment = {"AUTH_SERVICE_POOL_SIZE"},
      .offset = FIELD(pool_size),
      NUMBER(1, 1000),
-     .help = "database connections (default: 4 a core)"},
+     .help = "database connections (default: 5 a core, and one)"},
     {.name = "hash-slots",
      .environment = {"AUTH_SERVICE_HASH_SLOTS"},
      .offset = FIELD(hash_slots),
