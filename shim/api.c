@@ -24,7 +24,7 @@
 #define FIRST_ROUTE_ID (DB_FIRST_STATEMENT + 3)
 
 /* Whoever asks for our health has a deadline of his own, a second at least: in milliseconds. */
-#define HEALTH_PATIENCE 900
+#define HEALTH_PATIENCE 700
 
 /* The handler's context. */
 struct api {
