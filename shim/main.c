@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -216,7 +217,7 @@ serve(const struct config *config)
     if (!drain(server, &ends)) {
         /* Threads that wait for the database would be waited for. */
         log_event(LEVEL_WARNING, "stopped with requests under way", NULL, NULL);
-        _exit(0);
+        quick_exit(0);
     }
     http_stop(server);
     maintenance_join();

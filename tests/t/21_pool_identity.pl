@@ -87,7 +87,7 @@ my @hashing = $s->parallel(14, sub {
     return "$answer->{status} " . ($answer->{headers}{'retry-after'} // '-');
 });
 is(pop @hashing, 200, 'hashing: another request is served meanwhile');
-is(scalar(grep { !/^(401 -|503 1)$/ } @hashing), 0, 'hashing: an answer, or 503 with Retry-After') or diag "@hashing";
+is(scalar(grep { !/^(401 -|503 [1-9]\d?)$/ } @hashing), 0, 'hashing: an answer, or 503 with Retry-After') or diag "@hashing";
 cmp_ok(scalar(grep { /^503/ } @hashing), '>=', 4, 'hashing: the queue has a bound');
 cmp_ok(scalar(grep { /^401/ } @hashing), '>=', 4, 'hashing: and those in it are answered');
 done_testing();
