@@ -158,6 +158,22 @@ cmp_ok($attempts, '<=', 2, "by one attempt at a time: $attempts");
 $begin = time;
 is($s->stop_shim, 0, 'SIGTERM meanwhile: exit status 0');
 cmp_ok(time - $begin, '<', 5, 'and soon');
+$hole = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128) or die;
+$s->shim('--database-host=127.0.0.1', '--database-port=' . $hole->sockport);
+$hole->blocking(0);
+@took = $s->parallel(7, sub {
+    my ($n, $end) = (0, time + 3);
+    while (time < $end)
+    {
+        if ($_[0] < 7) { return 'served' if me('ann')->{status} != 503 }
+        elsif (my $one = $hole->accept) { close $one; $n++ }
+        sleep 0.005;
+    }
+    return $n;
+});
+cmp_ok($took[6], '>=', 2, "who hangs up on us is tried again: $took[6] times");
+cmp_ok($took[6], '<=', 8, 'in 3 seconds, whatever clients do');
+$s->stop_shim;
 $s->shim('--database-host=nowhere.invalid');
 $begin = time;
 is(me('ann')->{status}, 503, 'an unknown host: 503');
