@@ -13,7 +13,7 @@
 
 #include "argument_type.h"
 
-/* Above this a double does not tell an integer from its neighbours. */
+/* From here on a double does not tell an integer from its neighbours: 2^53 + 1 reads as this. */
 #define EXACT_DOUBLE_MAX 9007199254740992.0
 
 Field
@@ -91,7 +91,7 @@ ParseNumber(const char *from, int64 *value)
     if (problem == NULL || strcmp(problem, "int_parsing_size") == 0)
         return problem;
     number = strtod(from, NULL);
-    if (!isfinite(number) || fabs(number) > EXACT_DOUBLE_MAX)
+    if (!isfinite(number) || fabs(number) >= EXACT_DOUBLE_MAX)
         return "int_parsing_size";
     if (number != floor(number))
         return "int_from_float";

@@ -154,12 +154,22 @@ StatementParameters(const Statement *statement, const Datum *values, const char 
 static uint64
 Run(Statement *statement, const Datum *values, const char *nulls, bool read_only)
 {
+    MemoryContext context = CurrentMemoryContext;
     SPIExecuteOptions options = {.read_only = read_only};
-    int result;
+    SPIPlanPtr volatile plan = StatementPlan(statement);
+    volatile int result = 0;
 
     if (statement->parameter_count > 0)
         options.params = StatementParameters(statement, values, nulls, 0);
-    result = SPI_execute_plan_extended(StatementPlan(statement), &options);
+    PG_TRY();
+    {
+        result = SPI_execute_plan_extended(plan, &options);
+    }
+    PG_CATCH();
+    {
+        StoreRaiseWithoutRow(context);
+    }
+    PG_END_TRY();
     if (result < 0)
         elog(ERROR, "could not run a statement: %s", SPI_result_code_string(result));
     return SPI_processed;

@@ -43,6 +43,8 @@ typedef struct StoreCall {
     int settings_level; /* of settings that are changed until StoreEnd; 0: none */
 } StoreCall;
 
+extern void StoreRaiseWithoutRow(MemoryContext context) pg_attribute_noreturn(); /* store_error.c */
+
 extern void StoreBegin(StoreCall *call);
 extern uint64 StoreRun(Statement *statement, const Datum *values, const char *nulls);
 extern uint64 StoreRead(Statement *statement, const Datum *values);

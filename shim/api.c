@@ -9,6 +9,8 @@
 
 #include "answer.h"
 #include "api.h"
+#include "cors.h"
+#include "crowd.h"
 #include "docs.h"
 #include "header.h"
 #include "log.h"
@@ -135,6 +137,10 @@ call_route(const struct api *api, const struct http_request *request, const stru
     struct db_statement statement = {.id = (int)(route - routes) + FIRST_ROUTE_ID,
                                      .sql = route->sql};
 
+    if (!crowd_begin_work(route->hashes)) {
+        answer_failure(response, answer, request, 503, NULL);
+        return;
+    }
     if (route->is_rpc ? rpc_parameters(&parameters, api->config, route, request)
                       : parameters_fill(&parameters, route, request)) {
         statement.parameter_count = parameters.count;
@@ -142,6 +148,7 @@ call_route(const struct api *api, const struct http_request *request, const stru
         answer_result(response, answer, request, route);
     } else
         answer_failure(response, answer, request, 503, NULL);
+    crowd_end_work(route->hashes);
     parameters_free(&parameters);
 }
 
@@ -174,10 +181,11 @@ find_route(const struct api *api, const struct http_request *request,
 
     if (route == NULL && answer->allow[0] == '\0')
         answer_error(response, answer, 404, "Not Found", NULL);
-    else if (route == NULL) {
+    else if (route == NULL &&
+             !cors_respond(config_now()->cors_origins, request, answer->allow, response)) {
         response->allow = answer->allow;
         answer_error(response, answer, 405, "Method Not Allowed", NULL);
-    } else
+    } else if (route != NULL)
         response->log.route = route->path;
     return route;
 }

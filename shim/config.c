@@ -13,8 +13,10 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "client_address.h"
 #include "config.h"
 #include "config_options.h"
+#include "cors.h"
 
 #define SEE_HELP " (see auth-service --help)"
 
@@ -150,6 +152,30 @@ print_help(void)
     exit(0);
 }
 
+/*
+ * A variable of the environment.  A secret is taken away from it, which who looks at processes sees, reports of
+ * a crash too; a connection string is one: it may have a password in it.  Reloading finds it where we keep it.
+ */
+static const char *
+environment_value(const struct option_row *row, int number)
+{
+    static char *taken[OPTIONS_MAX][2];
+    char **kept = &taken[row - options][number];
+    const char *name = row->environment[number];
+    char *value = getenv(name);
+    bool is_secret = row->name == NULL || row->offset == offsetof(struct config, database_url) ||
+                     row->offset == offsetof(struct config, import_from);
+
+    if (!is_secret || value == NULL)
+        return value != NULL ? value : *kept;
+    *kept = strdup(value);
+    if (*kept == NULL)
+        return value;
+    explicit_bzero(value, strlen(value));
+    unsetenv(name);
+    return *kept;
+}
+
 /* What the environment or the file says of an option, or else its default; NULL: nothing. */
 static const char *
 find_value(const struct config_file *file, const struct option_row *row)
@@ -159,7 +185,7 @@ find_value(const struct config_file *file, const struct option_row *row)
     for (i = 0; i < 4; i++) {
         const char *name = row->environment[i % 2];
         const char *value = name == NULL ? NULL
-                            : i < 2      ? getenv(name)
+                            : i < 2      ? environment_value(row, i)
                                          : config_file_value(file, name);
 
         if (value != NULL && value[0] != '\0')
@@ -272,6 +298,27 @@ check_rpc_schema(struct config *config)
     return false;
 }
 
+/* Proxies and origins. */
+static bool
+check_lists(struct config *config)
+{
+    char which[256];
+    const char *problem;
+
+    if (config->trusted_proxies != NULL &&
+        !client_address_are_networks(config->trusted_proxies, which, sizeof(which))) {
+        complain(config,
+                 "--trusted-proxy takes addresses and networks (10.0.0.0/8), not \"%s\"" SEE_HELP,
+                 which);
+        return false;
+    }
+    problem =
+        config->cors_origins ? cors_problem(config->cors_origins, which, sizeof(which)) : NULL;
+    if (problem != NULL)
+        complain(config, "--cors-origins: \"%s\" %s" SEE_HELP, which, problem);
+    return problem == NULL;
+}
+
 static bool
 read_arguments(struct config *config, int argc, char **argv)
 {
@@ -316,7 +363,7 @@ config_read(struct config *config, int argc, char **argv)
 {
     *config = (struct config){0};
     if (!read_defaults(config, NULL) || !read_arguments(config, argc, argv) ||
-        !read_with_file(config, argc, argv) || !check_rpc_schema(config))
+        !read_with_file(config, argc, argv) || !check_rpc_schema(config) || !check_lists(config))
         return false;
     config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&

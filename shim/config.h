@@ -27,9 +27,12 @@ struct config {
     int max_body;           /* bytes */
     int request_timeout;    /* seconds for a request's head, for its body and for its answer */
     int keep_alive_timeout; /* seconds that a connection may be idle */
-    const char *docs_dir;   /* where the viewer's files are */
-    int log_level;          /* enum log_level */
-    int log_format;         /* enum log_format */
+    const char
+        *trusted_proxies;     /* networks whose word on the client's address counts; NULL: none */
+    const char *cors_origins; /* whose pages may read our answers; NULL: none */
+    const char *docs_dir;     /* where the viewer's files are */
+    int log_level;            /* enum log_level */
+    int log_format;           /* enum log_format */
 
     /* The database. */
     const char *database_url;    /* NULL: libpq's own environment and defaults */

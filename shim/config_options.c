@@ -50,6 +50,18 @@ const struct option_row options[] = {
      NUMBER(1, 3600),
      .initial = "15",
      .help = "seconds that a connection may be idle"},
+    {.name = "trusted-proxy",
+     .environment = {"AUTH_SERVICE_TRUSTED_PROXY", "AUTH_SERVICE_TRUSTED_PROXIES"},
+     .offset = FIELD(trusted_proxies),
+     .reloads = true,
+     .help = "addresses or networks (10.0.0.0/8), separated by commas, of proxies whose "
+             "X-Forwarded-For is believed (default: none)"},
+    {.name = "cors-origins",
+     .environment = {"AUTH_SERVICE_CORS_ORIGINS"},
+     .offset = FIELD(cors_origins),
+     .reloads = true,
+     .help = "origins (https://app.example.com), separated by commas, whose pages may call this "
+             "server from a browser (default: none)"},
     {.name = "docs-dir",
      .environment = {"AUTH_SERVICE_DOCS_DIR"},
      .offset = FIELD(docs_dir),
@@ -174,3 +186,5 @@ const struct option_row options[] = {
 };
 
 const size_t option_count = sizeof(options) / sizeof(options[0]);
+
+_Static_assert(sizeof(options) / sizeof(options[0]) <= OPTIONS_MAX, "OPTIONS_MAX is too small");

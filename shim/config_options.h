@@ -24,6 +24,9 @@ struct option_row {
     const char *help;
 };
 
+/* There are no more than so many. */
+#define OPTIONS_MAX 64
+
 extern const struct option_row options[];
 extern const size_t option_count;
 

@@ -51,6 +51,31 @@ ignore_notice(void *nothing, const char *message)
     (void)message;
 }
 
+/* Passwords are parameters here; auto_explain prints them as constants in plans. */
+static const char *const no_parameters[] = {"SET log_parameter_max_length = 0",
+                                            "SET log_parameter_max_length_on_error = 0",
+                                            "SET auto_explain.log_min_duration = -1", NULL};
+
+/*
+ * For the one command with a secret in its text: ALTER ROLE takes no parameters.  pg_stat_statements keeps
+ * such commands as they are.
+ */
+static const char *const no_statements[] = {"SET log_statement = none",
+                                            "SET log_min_duration_statement = -1",
+                                            "SET log_min_duration_sample = -1",
+                                            "SET log_transaction_sample_rate = 0",
+                                            "SET log_min_error_statement = panic",
+                                            "SET pg_stat_statements.track = none",
+                                            NULL};
+
+/* Set these for the connection.  Only a superuser may; nobody else needs these commands. */
+static void
+set_all(struct db_admin *admin, const char *const *settings)
+{
+    for (; *settings != NULL; settings++)
+        PQclear(PQexec(admin->pg, *settings));
+}
+
 struct db_admin *
 db_admin_open(const struct config *config, const char *database)
 {
@@ -64,9 +89,7 @@ db_admin_open(const struct config *config, const char *database)
         db_admin_close(admin);
         return NULL;
     }
-    /* Passwords are parameters here.  Only a superuser may set this; nobody else needs these commands. */
-    PQclear(PQexec(admin->pg, "SET log_parameter_max_length = 0"));
-    PQclear(PQexec(admin->pg, "SET log_parameter_max_length_on_error = 0"));
+    set_all(admin, no_parameters);
     PQsetNoticeProcessor(admin->pg, ignore_notice, NULL);
     return admin;
 }
@@ -200,9 +223,11 @@ db_admin_set_password(struct db_admin *admin, const char *role, const char *pass
 
     if (verifier == NULL)
         complain("error", PQerrorMessage(admin->pg));
-    else
+    else {
+        set_all(admin, no_statements);
         done = db_admin_command(admin, "ALTER ROLE %I PASSWORD %L", 2,
                                 (const char *const[]){role, verifier});
+    }
     PQfreemem(verifier);
     return done;
 }

@@ -16,6 +16,10 @@
 
 #include "framing.h"
 
+/* Limits in bytes; civetweb's buffer (http.c) is larger. */
+#define TARGET_MAX 12288
+#define HEAD_MAX   16384
+
 static const char *
 end_of(const char *word)
 {
@@ -143,15 +147,42 @@ has_good_content_length(const struct mg_request_info *request)
            length[strspn(length, "0123456789")] == '\0';
 }
 
+/* How long a whole head is, but for the last line ends. */
+static size_t
+head_length(const struct mg_request_info *request)
+{
+    const char *end = request->num_headers > 0
+                          ? end_of(request->http_headers[request->num_headers - 1].value)
+                          : end_of(request->http_version);
+
+    return (size_t)(end - request->request_method);
+}
+
+static size_t
+target_length(const struct mg_request_info *request)
+{
+    return strlen(request->request_uri) +
+           (request->query_string ? strlen(request->query_string) : 0);
+}
+
 const char *
-framing_problem(const struct mg_request_info *request)
+framing_problem(const struct mg_request_info *request, int *status)
 {
     const char *value = NULL;
 
+    *status = 400;
     if (request->num_headers >= MG_MAX_HEADERS)
         return "Too many header fields";
     if (!is_whole(request))
         return "Malformed request head";
+    if (target_length(request) > TARGET_MAX) {
+        *status = 414;
+        return "Request target is too long";
+    }
+    if (head_length(request) > HEAD_MAX) {
+        *status = 431;
+        return "Request head is too large";
+    }
     if (count_header(request, "Transfer-Encoding", &value) > 0)
         return "Transfer-Encoding is not supported, send Content-Length";
     if (!has_good_content_length(request))
@@ -160,7 +191,8 @@ framing_problem(const struct mg_request_info *request)
         return "Bad or missing Host";
     if (count_header(request, "Authorization", &value) > 1 ||
         count_header(request, "Content-Type", &value) > 1 ||
-        count_header(request, "Idempotency-Key", &value) > 1)
+        count_header(request, "Idempotency-Key", &value) > 1 ||
+        count_header(request, "Origin", &value) > 1)
         return "A header field that may stand there once is repeated";
     return NULL;
 }

@@ -7,7 +7,7 @@
 
 struct mg_request_info;
 
-/* NULL where the framing is whole; else what is wrong with it, for the client. */
-const char *framing_problem(const struct mg_request_info *request);
+/* NULL where the framing is whole; else what is wrong with it, for the client, and the status of that. */
+const char *framing_problem(const struct mg_request_info *request, int *status);
 
 #endif

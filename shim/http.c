@@ -14,22 +14,31 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "buffer.h"
+#include "client_address.h"
 #include "clock.h"
+#include "crowd.h"
 #include "framing.h"
 #include "http.h"
 #include "http_io.h"
 #include "log.h"
+#include "places.h"
 #include "status.h"
+
+/* Larger than the largest head that is taken (framing.c), so that one that is too large is seen. */
+#define CIVETWEB_BUFFER "32768"
 
 struct http_server {
     struct mg_context *civetweb;
     const struct config *config;
     struct http_handler handler;
-    atomic_int under_way;   /* requests */
-    atomic_int connections; /* that have a thread */
+    atomic_int under_way; /* requests */
     atomic_bool draining;
     atomic_llong last_begun; /* clock_now of a request; only while draining */
 };
+
+/* Whether this thread's connection was answered by http_error; it ends then. */
+static _Thread_local bool has_refused;
 
 /* ---- A request -------------------------------------------------------------------------- */
 
@@ -65,17 +74,24 @@ client_keeps_alive(const struct mg_connection *connection, const struct mg_reque
     return strcmp(info->http_version, "1.1") == 0;
 }
 
-/*
- * Whether nearly every thread has a connection.  Then a connection is given up after its answer, or
- * clients that keep theirs idle would keep all others waiting.
- */
-static bool
-is_crowded(struct http_server *server)
+/* The client's address: the peer's, or what trusted proxies say, in one header or more (RFC 9110, 5.3). */
+static void
+find_client(const struct config *config, const struct mg_request_info *info,
+            struct http_request *request, char address[CLIENT_ADDRESS_SIZE])
 {
-    int threads = server->config->threads;
-    int reserve = threads >= 8 ? threads / 8 : threads > 1;
+    struct buffer forwarded = {0};
+    int i;
 
-    return atomic_load(&server->connections) > threads - reserve || atomic_load(&server->draining);
+    request->remote_address = info->remote_addr;
+    for (i = 0; config->trusted_proxies != NULL && i < info->num_headers; i++)
+        if (strcasecmp(info->http_headers[i].name, "X-Forwarded-For") == 0)
+            buffer_format(&forwarded, "%s%s", forwarded.length > 0 ? "," : "",
+                          info->http_headers[i].value);
+    if (forwarded.length > 0 && buffer_ok(&forwarded)) {
+        client_address_find(config->trusted_proxies, info->remote_addr, forwarded.data, address);
+        request->remote_address = address;
+    }
+    buffer_free(&forwarded);
 }
 
 static void
@@ -91,10 +107,10 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->content_encoding = mg_get_header(connection, "Content-Encoding");
     request->user_agent = mg_get_header(connection, "User-Agent");
     request->if_none_match = mg_get_header(connection, "If-None-Match");
-    request->remote_address = info->remote_addr;
+    request->requested_method = mg_get_header(connection, "Access-Control-Request-Method");
     request->client = (struct client){.address = info->remote_addr, .port = info->remote_port};
     server->handler.handle(server->handler.context, request, &response);
-    if (!client_keeps_alive(connection, info) || is_crowded(server))
+    if (!client_keeps_alive(connection, info) || crowd_is_near() || atomic_load(&server->draining))
         response.close = true;
     http_write_response(config_now(), connection, request, &response);
     server->handler.release(&response);
@@ -122,19 +138,23 @@ static void
 serve(struct http_server *server, struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    const char *problem = framing_problem(info);
+    char address[CLIENT_ADDRESS_SIZE];
+    int status;
+    const char *problem = framing_problem(info, &status);
     struct http_request request = {.began = clock_microseconds(),
                                    .method = info->request_method,
                                    .path = info->local_uri_raw,
                                    .body = ""};
     char *body = NULL;
-    int status = 200;
 
-    if (problem == NULL)
+    if (problem == NULL) {
         trim_headers(info);
+        find_client(config_now(), info, &request, address);
+        request.origin = mg_get_header(connection, "Origin");
+    }
     choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
-        http_write_error(config_now(), connection, &request, 400, problem);
+        http_write_error(config_now(), connection, &request, status, problem);
         return;
     }
     if (info->content_length > config_now()->max_body) {
@@ -162,11 +182,21 @@ serve(struct http_server *server, struct mg_connection *connection)
 
 /* ---- civetweb's callbacks --------------------------------------------------------------- */
 
+static void
+introduce(const struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+
+    place_introduce(info->remote_addr, info->remote_port);
+}
+
 static int
 begin_request(struct mg_connection *connection)
 {
     struct http_server *server = mg_get_user_data(mg_get_context(connection));
 
+    introduce(connection);
+    place_work();
     atomic_fetch_add(&server->under_way, 1);
     if (atomic_load(&server->draining)) {
         struct http_request request = {.began = clock_microseconds(),
@@ -178,26 +208,62 @@ begin_request(struct mg_connection *connection)
     } else
         serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
+    place_wait(PLACE_AWAITS_HEAD, 0);
     return 200; /* handled, whatever the status was: civetweb only wants to log it */
 }
 
 static int
 init_connection(const struct mg_connection *connection, void **data)
 {
-    struct http_server *server = mg_get_user_data(mg_get_context(connection));
-
+    (void)connection;
     *data = NULL;
-    atomic_fetch_add(&server->connections, 1);
+    place_take();
+    has_refused = false;
     http_note_busy();
     return 0;
+}
+
+/*
+ * Answer a request that civetweb takes for another server's, and would close without a word: in absolute
+ * form with another port than ours, or for no path ("OPTIONS *": what the server as a whole can do).
+ */
+static void
+answer_pathless(struct mg_connection *connection, const struct mg_request_info *info)
+{
+    struct http_request request = {.began = clock_microseconds(), .method = info->request_method};
+    int status;
+    const char *problem = framing_problem(info, &status);
+
+    choose_id(NULL, request.id);
+    if (problem != NULL)
+        http_write_error(config_now(), connection, &request, status, problem);
+    else if (strcmp(info->request_uri, "*") != 0)
+        http_write_error(config_now(), connection, &request, 421, status_text(421));
+    else if (strcmp(info->request_method, "OPTIONS") != 0)
+        http_write_error(config_now(), connection, &request, 400, status_text(400));
+    else
+        http_write_response(config_now(), connection, &request,
+                            &(struct http_response){.status = 204,
+                                                    .allow = "GET, HEAD, POST, PUT, DELETE",
+                                                    .close = true});
+}
+
+static void
+connection_close(const struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+
+    introduce(connection);
+    if (info->request_method != NULL && info->local_uri_raw == NULL && !has_refused)
+        answer_pathless((struct mg_connection *)connection, info);
+    place_leave();
 }
 
 static void
 connection_closed(const struct mg_connection *connection)
 {
-    struct http_server *server = mg_get_user_data(mg_get_context(connection));
-
-    atomic_fetch_sub(&server->connections, 1);
+    (void)connection;
+    place_left();
 }
 
 /* The least time in milliseconds after which civetweb gives up waiting for a head. */
@@ -218,9 +284,12 @@ http_error(struct mg_connection *connection, int status, const char *message)
     struct http_request request = {0};
 
     (void)message;
+    introduce(connection);
+    has_refused = true;
     if (status == 411)
         status = 400; /* it means a Content-Length that is no number */
-    else if (status == 400 && http_idle_time() >= shortest_timeout(server->config))
+    else if (status == 400 && (place_work() || crowd_has_no_patience(http_idle_time()) ||
+                               http_idle_time() >= shortest_timeout(server->config)))
         status = 408; /* civetweb has one word for a bad head and for one that did not come */
     choose_id(NULL, request.id);
     http_write_error(config_now(), connection, &request, status, status_text(status));
@@ -236,7 +305,8 @@ log_message(const struct mg_connection *connection, const char *message)
 }
 
 struct http_server *
-http_start(const struct config *config, const struct http_handler *handler)
+http_start(const struct config *config, const struct capacity *capacity,
+           const struct http_handler *handler)
 {
     struct http_server *server = calloc(1, sizeof(*server));
     char listen_on[128];
@@ -258,6 +328,8 @@ http_start(const struct config *config, const struct http_handler *handler)
                              "1",
                              "connection_queue",
                              queue,
+                             "max_request_size",
+                             CIVETWEB_BUFFER,
                              "listen_backlog",
                              "1024",
                              "decode_url",
@@ -277,6 +349,7 @@ http_start(const struct config *config, const struct http_handler *handler)
                                      .http_error = http_error,
                                      .log_message = log_message,
                                      .init_connection = init_connection,
+                                     .connection_close = connection_close,
                                      .connection_closed = connection_closed};
 
     if (server == NULL)
@@ -284,8 +357,8 @@ http_start(const struct config *config, const struct http_handler *handler)
     server->config = config;
     server->handler = *handler;
     snprintf(listen_on, sizeof(listen_on), "%s:%d", config->host, config->port);
-    snprintf(queue, sizeof(queue), "%d", HTTP_QUEUE_LENGTH);
-    snprintf(threads, sizeof(threads), "%d", config->threads);
+    snprintf(queue, sizeof(queue), "%d", capacity->queue);
+    snprintf(threads, sizeof(threads), "%d", capacity->threads);
     snprintf(request_timeout, sizeof(request_timeout), "%d", config->request_timeout * 1000);
     snprintf(keep_alive_timeout, sizeof(keep_alive_timeout), "%d",
              config->keep_alive_timeout * 1000);

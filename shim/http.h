@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "capacity.h"
 #include "client.h"
 #include "config.h"
 
 #define HTTP_REQUEST_ID_MAX 64
-#define HTTP_QUEUE_LENGTH   1024 /* connections that wait for a thread */
 
 /* A request, whole: its framing is proved and its body is here. */
 struct http_request {
@@ -28,9 +28,11 @@ struct http_request {
     const char *content_encoding;
     const char *user_agent;
     const char *if_none_match;
-    const char *remote_address;
-    struct client client; /* the other end of the connection */
-    const char *body;     /* NUL-terminated, "" where there is none */
+    const char *origin;           /* of the page that asks, as its browser says; NULL: none */
+    const char *requested_method; /* of CORS' question before a request */
+    const char *remote_address;   /* the client's, past the proxies that are trusted */
+    struct client client;         /* the other end of the connection: a proxy's, if there is one */
+    const char *body;             /* NUL-terminated, "" where there is none */
     size_t body_length;
     char id[HTTP_REQUEST_ID_MAX + 1];
 };
@@ -48,9 +50,10 @@ struct http_response {
     int status;
     const char *body; /* unused where the status is 204 or 304 */
     size_t body_length;
-    const char *content_type; /* NULL: JSON */
-    const char *headers;      /* more lines, Cache-Control among them; NULL: nothing is stored */
-    const char *allow;        /* value of Allow, or NULL */
+    const char *content_type;    /* NULL: JSON */
+    const char *headers;         /* more lines, Cache-Control among them; NULL: nothing is stored */
+    const char *allow;           /* value of Allow, or NULL */
+    const char *allowed_methods; /* value of Access-Control-Allow-Methods, or NULL */
     const char *www_authenticate; /* value of WWW-Authenticate, or NULL */
     const char *reuse;            /* value of X-Refresh-Token-Reuse, or NULL */
     int retry_after;              /* seconds, or 0 */
@@ -68,8 +71,9 @@ struct http_handler {
 
 struct http_server;
 
-/* Start to serve; NULL, with a line on standard error, where that cannot be done. */
-struct http_server *http_start(const struct config *config, const struct http_handler *handler);
+/* Start to serve so many connections; NULL, with a line on standard error, where that cannot be done. */
+struct http_server *http_start(const struct config *config, const struct capacity *capacity,
+                               const struct http_handler *handler);
 
 /* From now on answer new requests with 503, and close each connection after its answer. */
 void http_drain(struct http_server *server);

@@ -10,9 +10,10 @@
 
 #include "buffer.h"
 #include "clock.h"
-#include "deadline.h"
+#include "cors.h"
 #include "http_io.h"
 #include "log.h"
+#include "places.h"
 #include "status.h"
 
 /* After an answer that does not wait for the body, so much of it is still taken in, for so long:
@@ -78,45 +79,58 @@ log_request(const struct mg_request_info *info, const struct http_request *reque
         log_milliseconds(&line, "duration_ms", clock_microseconds() - request->began);
     if (response->log.user_id != 0)
         log_number(&line, "user_id", response->log.user_id);
-    log_text(&line, "remote_address", info->remote_addr);
+    log_text(&line, "remote_address",
+             request->remote_address ? request->remote_address : info->remote_addr);
     log_text(&line, "sqlstate", response->log.sqlstate);
     log_text(&line, "error", response->log.error);
     log_text(&line, "answer", is_sent ? NULL : "not sent");
     log_end(&line);
 }
 
+/* Nothing in an answer that is data runs, loads anything or is shown in a frame. */
+#define DATA_POLICY "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+
+static void
+add_head(struct buffer *out, const struct config *config, const struct http_request *request,
+         const struct http_response *response)
+{
+    buffer_format(out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
+    add_date(out);
+    /* RFC 9110, 8.6: a 204 has no length, and a 304 none but that of what it stands for. */
+    if (response->status != 204 && response->status != 304) {
+        buffer_format(out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+                      response->content_type ? response->content_type
+                                             : "application/json; charset=utf-8",
+                      response->body_length);
+        buffer_text(out, response->headers ? "" : DATA_POLICY);
+    }
+    buffer_text(out, response->headers ? response->headers : "Cache-Control: no-store\r\n");
+    buffer_format(out, "X-Content-Type-Options: nosniff\r\nX-Request-ID: %s\r\nConnection: %s\r\n",
+                  request->id, response->close ? "close" : "keep-alive");
+    cors_add_headers(out, config->cors_origins, request->origin);
+    if (response->allowed_methods != NULL)
+        buffer_format(out, "Access-Control-Allow-Methods: %s\r\n", response->allowed_methods);
+    if (response->allow != NULL)
+        buffer_format(out, "Allow: %s\r\n", response->allow);
+    if (response->www_authenticate != NULL)
+        buffer_format(out, "WWW-Authenticate: %s\r\n", response->www_authenticate);
+    if (response->reuse != NULL)
+        buffer_format(out, "X-Refresh-Token-Reuse: %s\r\n", response->reuse);
+    if (response->retry_after > 0)
+        buffer_format(out, "Retry-After: %d\r\n", response->retry_after);
+    buffer_text(out, "\r\n");
+}
+
 void
 http_write_response(const struct config *config, struct mg_connection *connection,
                     const struct http_request *request, const struct http_response *response)
 {
-    const struct mg_request_info *info = mg_get_request_info(connection);
     bool is_head = request->method != NULL && strcmp(request->method, "HEAD") == 0;
-    bool has_body;
+    bool has_body = !is_head && response->status != 204 && response->status != 304;
     bool is_sent;
     struct buffer out = {0};
-    struct deadline deadline;
 
-    buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, status_text(response->status));
-    add_date(&out);
-    /* RFC 9110, 8.6: a 204 has no length, and a 304 none but that of what it stands for. */
-    if (response->status != 204 && response->status != 304)
-        buffer_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
-                      response->content_type ? response->content_type
-                                             : "application/json; charset=utf-8",
-                      response->body_length);
-    buffer_text(&out, response->headers ? response->headers : "Cache-Control: no-store\r\n");
-    buffer_format(&out, "X-Content-Type-Options: nosniff\r\nX-Request-ID: %s\r\nConnection: %s\r\n",
-                  request->id, response->close ? "close" : "keep-alive");
-    if (response->allow != NULL)
-        buffer_format(&out, "Allow: %s\r\n", response->allow);
-    if (response->www_authenticate != NULL)
-        buffer_format(&out, "WWW-Authenticate: %s\r\n", response->www_authenticate);
-    if (response->reuse != NULL)
-        buffer_format(&out, "X-Refresh-Token-Reuse: %s\r\n", response->reuse);
-    if (response->retry_after > 0)
-        buffer_format(&out, "Retry-After: %d\r\n", response->retry_after);
-    buffer_text(&out, "\r\n");
-    has_body = !is_head && response->status != 204 && response->status != 304;
+    add_head(&out, config, request, response);
     /* A large body is not copied. */
     if (has_body && response->body_length <= COPIED_BODY_MAX) {
         buffer_add(&out, response->body, response->body_length);
@@ -125,15 +139,14 @@ http_write_response(const struct config *config, struct mg_connection *connectio
     if (response->close)
         mg_disable_connection_keep_alive(connection);
 
-    deadline_begin(&deadline, info->remote_addr, info->remote_port,
-                   (long long)config->request_timeout * 1000);
+    place_wait(PLACE_SENDS, (long long)config->request_timeout * 1000);
     is_sent = buffer_ok(&out) && write_all(connection, out.data, out.length) &&
               (!has_body || write_all(connection, response->body, response->body_length));
     if (!is_sent)
         mg_disable_connection_keep_alive(connection);
-    deadline_end(&deadline);
+    place_work();
     buffer_free(&out);
-    log_request(info, request, response, is_sent);
+    log_request(mg_get_request_info(connection), request, response, is_sent);
     http_note_busy();
 }
 
@@ -158,30 +171,37 @@ http_write_error(const struct config *config, struct mg_connection *connection,
 
 /* ---- Reading ---------------------------------------------------------------------------- */
 
+/* Read until there is so much, or nothing more comes; how much it was. */
+static size_t
+read_all(struct mg_connection *connection, char *bytes, size_t length)
+{
+    size_t got = 0;
+
+    while (got < length) {
+        int n = mg_read(connection, bytes + got, length - got);
+
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    return got;
+}
+
 char *
 http_read_body(const struct config *config, struct mg_connection *connection, size_t length,
                int *status)
 {
-    const struct mg_request_info *info = mg_get_request_info(connection);
     char *body = malloc(length + 1);
-    struct deadline deadline;
-    size_t got = 0;
+    size_t got;
     bool late;
 
     if (body == NULL) {
         *status = 503;
         return NULL;
     }
-    deadline_begin(&deadline, info->remote_addr, info->remote_port,
-                   (long long)config->request_timeout * 1000);
-    while (got < length) {
-        int n = mg_read(connection, body + got, length - got);
-
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    late = deadline_end(&deadline);
+    place_wait(PLACE_AWAITS_BODY, (long long)config->request_timeout * 1000);
+    got = read_all(connection, body, length);
+    late = place_work();
     if (got < length) {
         *status = late ? 408 : 400;
         free(body);
@@ -194,20 +214,16 @@ http_read_body(const struct config *config, struct mg_connection *connection, si
 void
 http_drain_body(struct mg_connection *connection)
 {
-    const struct mg_request_info *info = mg_get_request_info(connection);
     char scratch[4096];
     size_t got = 0;
-    struct deadline deadline;
+    size_t n;
 
-    deadline_begin(&deadline, info->remote_addr, info->remote_port, DRAIN_MILLISECONDS);
-    while (got < DRAIN_BYTES) {
-        int n = mg_read(connection, scratch, sizeof(scratch));
-
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    deadline_end(&deadline);
+    place_wait(PLACE_AWAITS_BODY, DRAIN_MILLISECONDS);
+    do {
+        n = read_all(connection, scratch, sizeof(scratch));
+        got += n;
+    } while (n == sizeof(scratch) && got < DRAIN_BYTES);
+    place_work();
 }
 
 bool

@@ -11,17 +11,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "admin.h"
 #include "api.h"
+#include "capacity.h"
 #include "clock.h"
 #include "config.h"
+#include "crowd.h"
 #include "db.h"
-#include "deadline.h"
 #include "docs.h"
 #include "http.h"
 #include "import.h"
@@ -69,19 +69,6 @@ try_address(const struct config *config)
     return good;
 }
 
-/* Enough descriptors for every connection that is served or waits, as far as the system allows. */
-static void
-raise_descriptor_limit(const struct config *config)
-{
-    rlim_t wanted = (rlim_t)config->threads + (rlim_t)config->pool_size + HTTP_QUEUE_LENGTH + 64;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 /* The threads inherit this: a signal must not interrupt their system calls. */
 static void
 block_signals(sigset_t *ends)
@@ -114,14 +101,14 @@ warn_of_public_file(void)
 }
 
 static void
-log_start(const struct config *config)
+log_start(const struct config *config, const struct capacity *capacity)
 {
     struct log_line line;
 
     log_begin(&line, LEVEL_INFO, "started");
     log_text(&line, "version", AUTH_SERVICE_VERSION);
     log_number(&line, "process_id", getpid());
-    log_number(&line, "threads", config->threads);
+    log_number(&line, "threads", capacity->threads);
     log_number(&line, "pool_size", config->pool_size);
     log_number(&line, "hash_slots", config->hash_slots);
     log_end(&line);
@@ -185,6 +172,7 @@ serve(const struct config *config)
 {
     struct http_server *server = NULL;
     struct http_handler handler;
+    struct capacity capacity;
     struct db_pool *pool;
     sigset_t ends;
 
@@ -193,15 +181,14 @@ serve(const struct config *config)
         log_event(LEVEL_ERROR, "cannot start: out of memory", NULL, NULL);
         return 1;
     }
-    if (!try_address(config))
+    if (!try_address(config) || !capacity_find(config, &capacity))
         return 1;
-    raise_descriptor_limit(config);
     docs_open(config->docs_dir);
     block_signals(&ends);
     pool = db_pool_open(config);
-    if (pool != NULL && deadline_start()) {
+    if (pool != NULL && crowd_start(config->port, &capacity)) {
         handler = api_handler(config, pool);
-        server = http_start(config, &handler);
+        server = http_start(config, &capacity, &handler);
     }
     if (server == NULL || !maintenance_start(config, pool)) {
         log_event(LEVEL_ERROR, "cannot start: out of threads or memory", NULL, NULL);
@@ -209,7 +196,7 @@ serve(const struct config *config)
     }
     printf("listening on http://%s:%d\n", config->host, config->port);
     fflush(stdout);
-    log_start(config);
+    log_start(config, &capacity);
     warn_of_public_file();
     log_event(LEVEL_INFO, "stopping", "signal",
               wait_for_end(pool, &ends) == SIGINT ? "SIGINT" : "SIGTERM");
@@ -221,7 +208,7 @@ serve(const struct config *config)
     }
     http_stop(server);
     maintenance_join();
-    deadline_stop();
+    crowd_stop();
     db_pool_close(pool);
     docs_close();
     log_event(LEVEL_INFO, "stopped", NULL, NULL);

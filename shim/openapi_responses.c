@@ -24,6 +24,7 @@ static const struct {
     {408, "The request did not come in time", {NULL}},
     {409, "Something else was changed at the same time", {NULL}},
     {413, "The body is too large", {NULL}},
+    {414, "The request's target is too long", {NULL}},
     {415, "The body is of a media type that is not taken here", {NULL}},
     {417, "The request expects what is not offered", {NULL}},
     {422, "A value is missing or wrong", {NULL}},

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+#
+# Siege.pm: a process of clients that are in others' way: it keeps so many connections open, by turns with
+# nothing sent, half a head, a head and half a body (both dripped on), and idle after an answer; or logs in
+# on each without end.  What is closed is opened again at once.
+package Siege;
+
+use strict;
+use warnings;
+
+use IO::Select;
+use IO::Socket::INET;
+use POSIX ();
+use Socket ();
+use Time::HiRes qw(sleep time);
+
+my @kinds = (
+    [ '', '' ],
+    [ "GET /health/live HTTP/1.1\r\nHost: x\r\nX-Slow: ", 'a' ],
+    [ "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{", ' ' ],
+    [ "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", '' ]);
+my $login = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ";
+
+# Begin; kinds: which of the four; or 'login'.
+sub begin
+{
+    my ($class, $port, $count, @which) = @_;
+    @which = 0 .. 3 if !@which;
+    pipe(my $read, my $write) or die;
+    my $pid = fork() // die "fork: $!";
+    if ($pid)
+    {
+        close $write;
+        return bless { pid => $pid, seen => $read }, $class;
+    }
+    my %seen;
+    $SIG{PIPE} = 'IGNORE';
+    $SIG{TERM} = sub { syswrite $write, join ' ', map { "$_:$seen{$_}" } sort keys %seen; POSIX::_exit(0) };
+    my $select = IO::Select->new;
+    my %kind;
+    my $open = sub {
+        my ($kind) = @_;
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5) or return;
+        $socket->blocking(0);
+        $socket->syswrite($kind->[0]) if $kind->[0] ne '';
+        $kind{$socket} = $kind;
+        $select->add($socket);
+    };
+    my $of_number = sub {
+        my ($i) = @_;
+        my $body = "{\"email\":\"user$i\\u0040example.com\",\"password\":\"Secret123\"}";
+        return $which[0] eq 'login' ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
+    };
+    $open->($of_number->($_)) foreach 1 .. $count;
+    my $dripped = time;
+    my @later;
+    while (getppid() != 1)
+    {
+        foreach my $socket ($select->can_read(0.05))
+        {
+            if ($socket->sysread(my $bytes, 65536))
+            {
+                $seen{$_}++ foreach $bytes =~ m{HTTP/1\.1 (\d+)}g;
+                $socket->syswrite($kind{$socket}[0]) if $which[0] eq 'login' && $bytes !~ /Connection: close/;
+                next;
+            }
+            my $kind = delete $kind{$socket};
+            $select->remove($socket);
+            close $socket;
+            # Logins without a pause would use up the ports that a client has.
+            if ($which[0] eq 'login') { push @later, [ time + 0.05, $kind ] }
+            else { $open->($kind) }
+        }
+        $open->((shift @later)->[1]) while @later && $later[0][0] < time;
+        next if time - $dripped < 0.3;
+        $dripped = time;
+        $kind{$_}[1] ne '' && $_->syswrite($kind{$_}[1]) foreach $select->handles;
+    }
+    POSIX::_exit(0);
+}
+
+# End; the statuses that were seen, as "status:count".
+sub end
+{
+    my ($self) = @_;
+    local ($?, $!);
+    my $pid = delete $self->{pid} // return '';
+    kill 'TERM', $pid;
+    sysread $self->{seen}, my $seen, 4096;
+    waitpid $pid, 0;
+    return $seen;
+}
+
+sub DESTROY { $_[0]->end }
+
+1;
