@@ -25,7 +25,7 @@ static const char *const role_settings[] = {
     "ALTER ROLE %I IN DATABASE %I SET timezone = 'UTC'",
     "ALTER ROLE %I IN DATABASE %I SET statement_timeout = '6s'",
     "ALTER ROLE %I IN DATABASE %I SET default_transaction_isolation = 'read committed'",
-    "ALTER ROLE %I IN DATABASE %I SET lock_timeout = '5s'",
+    "ALTER ROLE %I IN DATABASE %I SET lock_timeout = '2s'",
     /* Deferred triggers run at the commit, where no statement_timeout holds. */
     "ALTER ROLE %I IN DATABASE %I SET client_connection_check_interval = '1s'",
     "ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = '30s'",

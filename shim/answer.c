@@ -182,7 +182,9 @@ failure_words(enum db_outcome outcome)
 {
     switch (outcome) {
     case DB_BUSY:
-        return "no connection, or no place to hash, came free in time";
+        return "no connection came free in time";
+    case DB_CROWDED:
+        return "no place to hash came free in time";
     case DB_TIMED_OUT:
         return "the database did not answer in time";
     case DB_UNAVAILABLE:
@@ -236,12 +238,12 @@ answer_result(struct http_response *response, struct answer *answer,
         answer_error(response, answer, 503, "The database cannot answer", NULL);
     } else if (result->outcome == DB_ERROR)
         answer_sqlstate(response, answer, request, route);
-    else if (result->outcome == DB_BUSY || result->outcome == DB_UNAVAILABLE)
-        answer_failure(response, answer, request, 503, NULL);
-    else if (result->outcome == DB_TIMED_OUT)
-        answer_failure(response, answer, request, 504, NULL);
-    else
+    else if (result->outcome == DB_DONE)
         answer_value(response, answer, request, route);
+    else
+        answer_failure(response, answer, request, 503, NULL);
+    if (response->status == 503 && result->retry_after > 0)
+        response->retry_after = result->retry_after;
 }
 
 void

@@ -25,6 +25,9 @@
 #define DESCRIBE_ID    (DB_FIRST_STATEMENT + 2)
 #define FIRST_ROUTE_ID (DB_FIRST_STATEMENT + 3)
 
+/* Whoever asks for our health has a deadline of his own, a second at least: in milliseconds. */
+#define HEALTH_PATIENCE 700
+
 /* The handler's context. */
 struct api {
     const struct config *config;
@@ -61,6 +64,16 @@ needs_origin(const struct route *route)
     return route->access == ROUTE_ADMIN || strcmp(route->method, "GET") != 0;
 }
 
+/*
+ * Whether a call may wait for a row's lock, as all may that write, or for whatever a function of the
+ * application's does.
+ */
+static bool
+may_wait(const struct route *route)
+{
+    return route->is_rpc || strcmp(route->method, "GET") != 0;
+}
+
 static void
 log_refusal(const char *request_id, const char *action, const char *sqlstate)
 {
@@ -89,7 +102,7 @@ record_refused(const struct api *api, const struct http_request *request, const 
     const char *values[] = {action, caller->token};
 
     snprintf(action, sizeof(action), "%s %s", route->method, route->path);
-    db_call(api->pool, &nobody, &statement, values, &(struct db_limits){0}, &result);
+    db_call(api->pool, &nobody, &statement, values, &(struct db_limits){.may_wait = true}, &result);
     if (result.outcome != DB_DONE)
         log_refusal(request->id, action, result.outcome == DB_ERROR ? result.sqlstate : NULL);
     db_result_free(&result);
@@ -106,7 +119,11 @@ call(const struct api *api, const struct http_request *request, const struct rou
                                .origin = needs_origin(route) ? &parameters->origin : NULL};
 
     db_call(api->pool, &caller, statement, parameters->values,
-            &(struct db_limits){.hashes = route->hashes, .is_quick = route->is_health}, result);
+            &(struct db_limits){.hashes = route->hashes,
+                                .may_wait = may_wait(route),
+                                .patience = route->is_health ? HEALTH_PATIENCE : 0,
+                                .client = &request->client},
+            result);
     if (caller.is_admin && result->outcome == DB_ERROR &&
         (strcmp(result->sqlstate, "U404A") == 0 || strcmp(result->sqlstate, "U403A") == 0))
         record_refused(api, request, route, &caller);
@@ -165,7 +182,7 @@ find_route(const struct api *api, const struct http_request *request,
     if (route == NULL && answer->allow[0] == '\0')
         answer_error(response, answer, 404, "Not Found", NULL);
     else if (route == NULL &&
-             !cors_respond(api->config->cors_origins, request, answer->allow, response)) {
+             !cors_respond(config_now()->cors_origins, request, answer->allow, response)) {
         response->allow = answer->allow;
         answer_error(response, answer, 405, "Method Not Allowed", NULL);
     } else if (route != NULL)

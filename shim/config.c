@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * config.c: reading the options, whose table is in config_options.c.  An option wins over its
- * environment variables, of which the first that is set wins; secrets have no option, since command
- * lines are public on a machine.
+ * environment variables, of which the first that is set wins, and these over the file of --env-file;
+ * secrets have no option, since command lines are public on a machine.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,17 @@
 #include "config_options.h"
 #include "cors.h"
 
-static void
-fail(const char *format, const char *what)
+#define SEE_HELP " (see auth-service --help)"
+
+/* What is wrong, in one line; and where it can be looked up. */
+static void __attribute__((format(printf, 2, 3)))
+complain(struct config *config, const char *format, ...)
 {
-    fprintf(stderr, "auth-service: ");
-    fprintf(stderr, format, what);
-    fprintf(stderr, " (see auth-service --help)\n");
-    exit(2);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(config->problem, sizeof(config->problem), format, arguments);
+    va_end(arguments);
 }
 
 /* Of a flag in the environment. */
@@ -46,20 +51,26 @@ find_word(const struct option_row *row, const char *word)
     return -1;
 }
 
-/* Write the words that an option takes, with this between them. */
-static void
-write_words(FILE *file, const struct option_row *row, const char *separator)
+/* The words that an option takes, with this between them. */
+static const char *
+join_words(const struct option_row *row, const char *separator, char *text, size_t size)
 {
+    size_t length = 0;
     int i;
 
-    for (i = 0; i < OPTION_WORDS_MAX && row->words[i] != NULL; i++)
-        fprintf(file, "%s%s", i > 0 ? separator : "", row->words[i]);
+    text[0] = '\0';
+    for (i = 0; i < OPTION_WORDS_MAX && row->words[i] != NULL && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%s", i > 0 ? separator : "",
+                                   row->words[i]);
+    return text;
 }
 
-static void
+/* False, and a problem: the option does not take this value. */
+static bool
 set_option(struct config *config, const struct option_row *row, const char *value)
 {
     void *field = (char *)config + row->offset;
+    char words[64];
     char *end;
     long number;
 
@@ -72,19 +83,17 @@ set_option(struct config *config, const struct option_row *row, const char *valu
         number = strtol(value, &end, 10);
         if (end == value || *end != '\0' || errno != 0 || number < row->minimum ||
             number > row->maximum) {
-            fprintf(stderr, "auth-service: --%s (%s) takes a number from %d to %d, not \"%s\"\n",
-                    row->name, row->environment[0], row->minimum, row->maximum, value);
-            exit(2);
+            complain(config, "--%s (%s) takes a number from %d to %d, not \"%s\"", row->name,
+                     row->environment[0], row->minimum, row->maximum, value);
+            return false;
         }
         *(int *)field = (int)number;
         break;
     case OPTION_WORD:
         if (find_word(row, value) < 0) {
-            fprintf(stderr, "auth-service: --%s (%s) takes one of ", row->name,
-                    row->environment[0]);
-            write_words(stderr, row, ", ");
-            fprintf(stderr, ", not \"%s\"\n", value);
-            exit(2);
+            complain(config, "--%s (%s) takes one of %s, not \"%s\"", row->name,
+                     row->environment[0], join_words(row, ", ", words, sizeof(words)), value);
+            return false;
         }
         *(int *)field = find_word(row, value);
         break;
@@ -95,11 +104,13 @@ set_option(struct config *config, const struct option_row *row, const char *valu
         *(bool *)field = !is_true(value);
         break;
     }
+    return true;
 }
 
 static void
 print_help(void)
 {
+    char words[64];
     size_t i;
 
     printf(
@@ -127,10 +138,9 @@ print_help(void)
         bool is_flag = row->kind == OPTION_FLAG || row->kind == OPTION_NO_FLAG;
 
         printf("  %s%s", row->name ? "--" : "", row->name ? row->name : "");
-        if (row->name != NULL && row->kind == OPTION_WORD) {
-            printf("=");
-            write_words(stdout, row, "|");
-        } else if (row->name != NULL && !is_flag)
+        if (row->name != NULL && row->kind == OPTION_WORD)
+            printf("=%s", join_words(row, "|", words, sizeof(words)));
+        else if (row->name != NULL && !is_flag)
             printf("=VALUE");
         printf("%s%s%s%s%s\n      %s", row->name ? ", " : "", row->environment[0],
                row->environment[1] ? ", " : "", row->environment[1] ? row->environment[1] : "",
@@ -143,89 +153,122 @@ print_help(void)
 }
 
 /*
- * Take a secret away from the environment, which who looks at processes sees, reports of a crash too.  A
- * connection string is one: it may have a password in it.
+ * A variable of the environment.  A secret is taken away from it, which who looks at processes sees, reports of
+ * a crash too; a connection string is one: it may have a password in it.  Reloading finds it where we keep it.
  */
 static const char *
-take_secret(const char *name, char *value)
+environment_value(const struct option_row *row, int number)
 {
-    char *copy = strdup(value);
+    static char *taken[OPTIONS_MAX][2];
+    char **kept = &taken[row - options][number];
+    const char *name = row->environment[number];
+    char *value = getenv(name);
+    bool is_secret = row->name == NULL || row->offset == offsetof(struct config, database_url) ||
+                     row->offset == offsetof(struct config, import_from);
 
-    if (copy == NULL)
-        fail("%s", "out of memory");
+    if (!is_secret || value == NULL)
+        return value != NULL ? value : *kept;
+    *kept = strdup(value);
+    if (*kept == NULL)
+        return value;
     explicit_bzero(value, strlen(value));
     unsetenv(name);
-    return copy;
+    return *kept;
+}
+
+/* What the environment or the file says of an option, or else its default; NULL: nothing. */
+static const char *
+find_value(const struct config_file *file, const struct option_row *row)
+{
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        const char *name = row->environment[i % 2];
+        const char *value = name == NULL ? NULL
+                            : i < 2      ? environment_value(row, i)
+                                         : config_file_value(file, name);
+
+        if (value != NULL && value[0] != '\0')
+            return value;
+    }
+    return row->initial;
 }
 
 static bool
-is_secret(const struct option_row *row)
-{
-    return row->name == NULL || row->offset == offsetof(struct config, database_url) ||
-           row->offset == offsetof(struct config, import_from);
-}
-
-static void
-read_defaults(struct config *config)
+read_defaults(struct config *config, const struct config_file *file)
 {
     int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
     size_t i;
-    int j;
 
     if (cores < 1)
         cores = 1;
-    *config = (struct config){.pool_size = 4 * cores, .hash_slots = cores, .prepare = true};
+    config->pool_size =
+        5 * cores + 1; /* 4 a core, and those that hashing and reading are sure of */
+    config->hash_slots = cores;
+    config->prepare = true;
     for (i = 0; i < option_count; i++) {
-        const char *value = options[i].initial;
+        const char *value = find_value(file, &options[i]);
 
-        for (j = 1; j >= 0; j--) {
-            const char *name = options[i].environment[j];
-            char *found = name ? getenv(name) : NULL;
-
-            if (found != NULL && found[0] != '\0')
-                value = is_secret(&options[i]) ? take_secret(name, found) : found;
-        }
-        if (value != NULL)
-            set_option(config, &options[i], value);
+        if (value != NULL && !set_option(config, &options[i], value))
+            return false;
     }
+    return true;
 }
 
-/* Take an argument's text away from the command line, which is public: there may be a password in it. */
-static void
-hide_argument(const char **field, char *argument)
+/* A name that is meant for us and that we do not know is a mistake; what else stands there is not ours. */
+static bool
+check_names(struct config *config, const struct config_file *file)
 {
-    *field = strdup(argument);
-    if (*field == NULL)
-        fail("%s", "out of memory");
-    memset(argument, 'x', strlen(argument));
+    size_t i;
+    size_t row;
+
+    for (i = 0; i < file->count; i++) {
+        const char *name = file->variables[i].name;
+
+        if (strncmp(name, "AUTH_SERVICE_", 13) != 0)
+            continue;
+        for (row = 0; row < option_count; row++)
+            if (strcmp(options[row].environment[0], name) == 0)
+                break;
+        if (row == option_count || options[row].offset == offsetof(struct config, env_file)) {
+            complain(config, "line %d of %s: there is no %s", file->variables[i].line,
+                     config->env_file, name);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Read the option at argv[*i], and its value, which may be the next argument. */
-static void
+static bool
 read_option(struct config *config, int argc, char **argv, int *i)
 {
     const char *name = argv[*i] + 2;
     size_t length = strcspn(name, "=");
-    size_t row;
+    const char *value = name[length] == '=' ? name + length + 1 : NULL;
+    const struct option_row *row;
 
-    for (row = 0; row < option_count; row++)
-        if (options[row].name != NULL && strlen(options[row].name) == length &&
-            strncmp(options[row].name, name, length) == 0)
+    for (row = options; row < options + option_count; row++)
+        if (row->name != NULL && strlen(row->name) == length &&
+            strncmp(row->name, name, length) == 0)
             break;
-    if (row == option_count)
-        fail("unknown option %s", argv[*i]);
-    if (options[row].kind == OPTION_FLAG || options[row].kind == OPTION_NO_FLAG) {
-        if (name[length] == '=')
-            fail("option %s takes no value", argv[*i]);
-        set_option(config, &options[row], "");
-    } else if (name[length] == '=')
-        set_option(config, &options[row], name + length + 1);
-    else if (*i + 1 < argc)
-        set_option(config, &options[row], argv[++*i]);
-    else
-        fail("option %s needs a value", argv[*i]);
-    if (options[row].offset == offsetof(struct config, import_from))
-        hide_argument(&config->import_from, (char *)config->import_from);
+    if (row == options + option_count) {
+        complain(config, "unknown option %s" SEE_HELP, argv[*i]);
+        return false;
+    }
+    if (row->kind == OPTION_FLAG || row->kind == OPTION_NO_FLAG) {
+        if (value != NULL) {
+            complain(config, "option %s takes no value" SEE_HELP, argv[*i]);
+            return false;
+        }
+        value = "";
+    } else if (value == NULL && *i + 1 < argc)
+        value = argv[++*i];
+    if (value == NULL) {
+        complain(config, "option %s needs a value" SEE_HELP, argv[*i]);
+        return false;
+    }
+    return set_option(config, row, value);
 }
 
 static bool
@@ -242,34 +285,109 @@ is_option_given(int argc, char **argv, const char *option)
 }
 
 /* Schemas that are not the application's own are never opened to the world. */
-static void
-check_rpc_schema(const char *schema)
+static bool
+check_rpc_schema(struct config *config)
 {
-    if (schema != NULL && (strcmp(schema, "auth") == 0 || strncmp(schema, "pg_", 3) == 0 ||
-                           strcmp(schema, "information_schema") == 0 || schema[0] == '\0'))
-        fail("--rpc-schema takes a schema of the application's, not \"%s\"", schema);
+    const char *schema = config->rpc_schema;
+
+    if (schema == NULL || (strcmp(schema, "auth") != 0 && strncmp(schema, "pg_", 3) != 0 &&
+                           strcmp(schema, "information_schema") != 0 && schema[0] != '\0'))
+        return true;
+    complain(config, "--rpc-schema takes a schema of the application's, not \"%s\"" SEE_HELP,
+             schema);
+    return false;
 }
 
-static void
-check_lists(const struct config *config)
+/* Proxies and origins. */
+static bool
+check_lists(struct config *config)
 {
     char which[256];
     const char *problem;
 
     if (config->trusted_proxies != NULL &&
-        !client_address_are_networks(config->trusted_proxies, which, sizeof(which)))
-        fail("--trusted-proxy takes addresses and networks (10.0.0.0/8), not \"%s\"", which);
+        !client_address_are_networks(config->trusted_proxies, which, sizeof(which))) {
+        complain(config,
+                 "--trusted-proxy takes addresses and networks (10.0.0.0/8), not \"%s\"" SEE_HELP,
+                 which);
+        return false;
+    }
     problem =
         config->cors_origins ? cors_problem(config->cors_origins, which, sizeof(which)) : NULL;
-    if (problem != NULL) {
-        fprintf(stderr, "auth-service: --cors-origins: \"%s\" %s (see auth-service --help)\n",
-                which, problem);
-        exit(2);
+    if (problem != NULL)
+        complain(config, "--cors-origins: \"%s\" %s" SEE_HELP, which, problem);
+    return problem == NULL;
+}
+
+static bool
+read_arguments(struct config *config, int argc, char **argv)
+{
+    int i;
+
+    config->command = NULL;
+    config->email = NULL;
+    for (i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) == 0) {
+            if (!read_option(config, argc, argv, &i))
+                return false;
+        } else if (config->command == NULL)
+            config->command = argv[i];
+        else if (config->email == NULL && strcmp(config->command, "create-admin") == 0)
+            config->email = argv[i];
+        else {
+            complain(config, "unexpected argument \"%s\"" SEE_HELP, argv[i]);
+            return false;
+        }
     }
+    if (config->command == NULL)
+        complain(config, "a command is missing" SEE_HELP);
+    return config->command != NULL;
+}
+
+/* Read the file that the environment or an option names; the options win over what is in it. */
+static bool
+read_with_file(struct config *config, int argc, char **argv)
+{
+    const char *path = config->env_file;
+
+    if (path == NULL)
+        return true;
+    if (!config_file_read(&config->file, path, config->problem, sizeof(config->problem)))
+        return false;
+    return check_names(config, &config->file) && read_defaults(config, &config->file) &&
+           read_arguments(config, argc, argv);
+}
+
+bool
+config_read(struct config *config, int argc, char **argv)
+{
+    *config = (struct config){0};
+    if (!read_defaults(config, NULL) || !read_arguments(config, argc, argv) ||
+        !read_with_file(config, argc, argv) || !check_rpc_schema(config) || !check_lists(config))
+        return false;
+    config->database_url_is_public = is_option_given(argc, argv, "--database-url");
+    if (config->database_url == NULL && config->database_name == NULL &&
+        getenv("PGDATABASE") == NULL)
+        config->database_name = "auth_service";
+    return true;
 }
 
 void
-config_read(struct config *config, int argc, char **argv)
+config_hide_arguments(struct config *config, int argc, char **argv)
+{
+    char *copy;
+
+    if (config->import_from == NULL || !is_option_given(argc, argv, "--from"))
+        return;
+    copy = strdup(config->import_from);
+    if (copy == NULL)
+        return;
+    memset((char *)config->import_from, 'x', strlen(copy));
+    config->import_from = copy;
+}
+
+void
+config_answer(int argc, char **argv)
 {
     int i;
 
@@ -281,23 +399,4 @@ config_read(struct config *config, int argc, char **argv)
             exit(0);
         }
     }
-    read_defaults(config);
-    for (i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) == 0)
-            read_option(config, argc, argv, &i);
-        else if (config->command == NULL)
-            config->command = argv[i];
-        else if (config->email == NULL && strcmp(config->command, "create-admin") == 0)
-            config->email = argv[i];
-        else
-            fail("unexpected argument \"%s\"", argv[i]);
-    }
-    if (config->command == NULL)
-        fail("%s is missing", "a command");
-    check_rpc_schema(config->rpc_schema);
-    check_lists(config);
-    config->database_url_is_public = is_option_given(argc, argv, "--database-url");
-    if (config->database_url == NULL && config->database_name == NULL &&
-        getenv("PGDATABASE") == NULL)
-        config->database_name = "auth_service";
 }

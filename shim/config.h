@@ -7,7 +7,16 @@
 
 #include <stdbool.h>
 
+#include "config_file.h"
+
+#define CONFIG_PROBLEM_MAX 512
+
 struct config {
+    const char *env_file;        /* NULL: none */
+    struct config_file file;     /* what was in it */
+    const struct config *before; /* the one that counted before it */
+    char problem[CONFIG_PROBLEM_MAX];
+
     const char *command;
     const char *email; /* of create-admin */
 
@@ -55,7 +64,28 @@ struct config {
     const char *import_secret; /* only from the environment: its tokens' secret; NULL: not wanted */
 };
 
-/* Read options and environment; prints what is wrong and exits with 2, or prints help and exits. */
-void config_read(struct config *config, int argc, char **argv);
+/*
+ * What counts from now on; it does not change, but the next call may answer another one, which lasts as long.
+ * Who looks at several members of it asks once.
+ */
+const struct config *config_now(void);
+
+/* Where help or the version is asked for, print it and exit. */
+void config_answer(int argc, char **argv);
+
+/* Read options, environment and the file.  False, with a problem in it, where one of them is not good. */
+bool config_read(struct config *config, int argc, char **argv);
+
+/* Take what may hold a password away from the command line, which is public. */
+void config_hide_arguments(struct config *config, int argc, char **argv);
+
+/* The first configuration, which config_now is from then on; NULL, and the problem, where it is not good. */
+const struct config *config_start(int argc, char **argv, const char **problem);
+
+/*
+ * Read it again; false, and a line in the log, where it is not good: then the one before goes on to count.
+ * *other_database: connections are made in another way from now on.
+ */
+bool config_reload(bool *other_database);
 
 #endif

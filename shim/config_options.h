@@ -5,6 +5,7 @@
 #ifndef SHIM_CONFIG_OPTIONS_H
 #define SHIM_CONFIG_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define OPTION_WORDS_MAX 4
@@ -17,10 +18,14 @@ struct option_row {
     enum option_kind kind;
     size_t offset;
     int minimum, maximum;
+    bool reloads;                        /* SIGHUP is enough for it */
     const char *words[OPTION_WORDS_MAX]; /* of OPTION_WORD: the value is the number of one */
     const char *initial;                 /* NULL: none */
     const char *help;
 };
+
+/* There are no more than so many. */
+#define OPTIONS_MAX 64
 
 extern const struct option_row options[];
 extern const size_t option_count;

@@ -28,11 +28,10 @@ static const struct db_statement require_admin_statement = {1, "SELECT auth._req
 static const struct db_statement origin_statement = {
     2, "SELECT auth._origin($1::pg_catalog.inet, $2, $3), auth._asked($4::pg_catalog.int4)", 4};
 
-/* How long a call waits, in milliseconds: for a connection, for a place to hash, and in all where it
- * is a quick one; never longer than its deadline. */
+/* How long a call waits, in milliseconds: for a connection, for a place to hash, and never longer
+ * than its deadline. */
 #define CONNECTION_WAIT 2000
 #define HASH_WAIT       5000
-#define QUICK_TIMEOUT   2000
 
 /* Of a request, in microseconds; the database takes no older one. */
 #define AGE_MAX 10000000LL
@@ -53,13 +52,13 @@ struct call {
 };
 
 static bool
-send_statement(const struct db_pool *pool, struct call *call, const struct db_statement *statement,
+send_statement(struct call *call, const struct db_statement *statement,
                const char *const *parameters)
 {
     struct connection *connection = call->connection;
     char name[16];
 
-    if (!pool_config(pool)->prepare) {
+    if (!config_now()->prepare) {
         call->prepares[call->sent++] = -1;
         return PQsendQueryParams(connection->pg, statement->sql, statement->parameter_count, NULL,
                                  parameters, NULL, NULL, 0) == 1;
@@ -222,12 +221,11 @@ is_out_of_step(const struct db_result *result)
 
 /* Send what comes before the statement. */
 static bool
-send_caller(const struct db_pool *pool, struct call *call, const struct db_caller *caller)
+send_caller(struct call *call, const struct db_caller *caller)
 {
-    if (caller->token != NULL &&
-        !send_statement(pool, call, &authenticate_statement, &caller->token))
+    if (caller->token != NULL && !send_statement(call, &authenticate_statement, &caller->token))
         return false;
-    if (caller->is_admin && !send_statement(pool, call, &require_admin_statement, NULL))
+    if (caller->is_admin && !send_statement(call, &require_admin_statement, NULL))
         return false;
     if (caller->origin != NULL) {
         long long elapsed = clock_microseconds() - caller->origin->came;
@@ -236,21 +234,20 @@ send_caller(const struct db_pool *pool, struct call *call, const struct db_calle
                                 caller->origin->request_id, age};
 
         snprintf(age, sizeof(age), "%lld", AGE_MAX < elapsed ? AGE_MAX : elapsed);
-        return send_statement(pool, call, &origin_statement, values);
+        return send_statement(call, &origin_statement, values);
     }
     return true;
 }
 
 static void
-run_call(struct db_pool *pool, struct call *call, const struct db_caller *caller,
-         const struct db_statement *statement, const char *const *parameters,
-         struct db_result *result)
+run_call(struct call *call, const struct db_caller *caller, const struct db_statement *statement,
+         const char *const *parameters, struct db_result *result)
 {
     PGconn *pg = call->connection->pg;
     PGresult *answer = NULL;
 
     call->authenticates = caller->token != NULL;
-    if (send_caller(pool, call, caller) && send_statement(pool, call, statement, parameters) &&
+    if (send_caller(call, caller) && send_statement(call, statement, parameters) &&
         PQpipelineSync(pg))
         answer = read_results(call);
     if (answer != NULL)
@@ -259,9 +256,9 @@ run_call(struct db_pool *pool, struct call *call, const struct db_caller *caller
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
     result->user_id = call->user_id;
     if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
-        PQtransactionStatus(pg) != PQTRANS_IDLE || is_out_of_step(result) ||
-        result->length > KEPT_BYTES_MAX)
-        pool_drop(pool, call->connection);
+        PQtransactionStatus(pg) != PQTRANS_IDLE || PQpipelineStatus(pg) != PQ_PIPELINE_ON ||
+        PQisBusy(pg) || is_out_of_step(result) || result->length > KEPT_BYTES_MAX)
+        pool_drop(call->connection);
 }
 
 /* The moment so many milliseconds from now, or the deadline where that is earlier. */
@@ -273,26 +270,38 @@ earlier(long long deadline, long long milliseconds)
     return moment < deadline ? moment : deadline;
 }
 
+static enum pool_use
+use_of(const struct db_limits *limits)
+{
+    return limits->hashes ? USE_HASH : limits->may_wait ? USE_SLOW : USE_QUICK;
+}
+
 void
 db_call(struct db_pool *pool, const struct db_caller *caller, const struct db_statement *statement,
         const char *const *parameters, const struct db_limits *limits, struct db_result *result)
 {
-    long long timeout = (long long)pool_config(pool)->database_timeout * 1000;
+    long long timeout = (long long)config_now()->database_timeout * 1000;
     struct call call = {
-        .deadline =
-            clock_now() + (limits->is_quick && timeout > QUICK_TIMEOUT ? QUICK_TIMEOUT : timeout)};
+        .deadline = earlier(clock_now() + timeout, limits->patience ? limits->patience : timeout)};
+    long long entered = 0;
 
-    *result = (struct db_result){.outcome = DB_BUSY};
-    if (limits->hashes && !pool_take_hash_slot(pool, earlier(call.deadline, HASH_WAIT)))
-        return;
-    call.connection = pool_get(pool, earlier(call.deadline, CONNECTION_WAIT), &result->outcome);
+    *result = (struct db_result){.outcome = DB_CROWDED};
+    if (limits->hashes) {
+        if (!lane_enter(&pool->lane, limits->client, earlier(call.deadline, HASH_WAIT),
+                        &result->retry_after))
+            return;
+        entered = clock_microseconds();
+    }
+    call.connection =
+        pool_get(pool, use_of(limits), earlier(call.deadline, CONNECTION_WAIT), &result->outcome);
     if (call.connection != NULL) {
+        result->outcome = DB_BUSY;
         if (clock_now() < call.deadline)
-            run_call(pool, &call, caller, statement, parameters, result);
+            run_call(&call, caller, statement, parameters, result);
         pool_give(pool, call.connection);
     }
     if (limits->hashes)
-        pool_give_hash_slot(pool);
+        lane_leave(&pool->lane, entered);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "client.h"
 #include "config.h"
 
 #define DB_PARAMETERS_MAX 8
@@ -48,7 +49,8 @@ struct db_caller {
 enum db_outcome {
     DB_DONE,        /* value, or is_null for no row or NULL */
     DB_ERROR,       /* sqlstate and the rest */
-    DB_BUSY,        /* no connection, or no place to hash, came free in time */
+    DB_BUSY,        /* no connection came free in time */
+    DB_CROWDED,     /* nor a place to hash; retry_after */
     DB_TIMED_OUT,   /* no answer in time; whether it was carried out is unknown */
     DB_UNAVAILABLE, /* no connection, or it was lost */
 };
@@ -56,11 +58,14 @@ enum db_outcome {
 /* How a call may use the pool. */
 struct db_limits {
     bool hashes;   /* it computes a password's hash, so it waits for one of the places for that */
-    bool is_quick; /* it is no use unless it is answered within two seconds */
+    bool may_wait; /* for a lock, or for what an application's function does */
+    int patience; /* it is no use unless it is answered within so many milliseconds; 0: as configured */
+    const struct client *client; /* who waits for the answer; NULL: unknown */
 };
 
 struct db_result {
     enum db_outcome outcome;
+    int retry_after; /* seconds until another try has a chance; 0: no idea */
     bool is_null;
     long long user_id; /* the identity's; 0: there was none */
     const char *value;
@@ -75,14 +80,17 @@ struct db_result {
 };
 
 /*
- * Whether the configured connection string is one; takes a driver's name out of its scheme.  False
- * after a line that does not quote it: there may be a password in it.
+ * Whether the configured connection string is one; takes a driver's name out of its scheme.  NULL,
+ * or what is wrong, in words that do not quote it: there may be a password in it.
  */
-bool db_check_url(struct config *config);
+const char *db_check_url(struct config *config);
 
 /* NULL: out of memory.  Connections are made when they are needed. */
 struct db_pool *db_pool_open(const struct config *config);
 void db_pool_close(struct db_pool *pool);
+
+/* There is a new configuration; connections to another database, or as somebody else, take the place of the old. */
+void db_pool_reload(struct db_pool *pool, bool is_another_database);
 
 /*
  * Run a statement, in one transaction with what the caller asks for before it: authenticate, then

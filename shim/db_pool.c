@@ -1,76 +1,79 @@
 /* SPDX-License-Identifier: MIT
  *
- * db_pool.c: the connections, and who may use them: as many calls as there are connections, and among
- * them as many that hash a password as there are places for that.
+ * db_pool.c: the connections, and who may use them.
+ *
+ * Who wants one stands in a line, and nobody is overtaken by his like.  A call that may wait, for a row that
+ * another transaction has locked or for an application's function, is kept from taking all: 20 that wait for one
+ * account leave connections to those that hash, and one to those that only read.
  */
-#include <libpq-fe.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-#include "db_connect.h"
+#include "config.h"
+#include "db_connector.h"
 #include "db_pool.h"
-#include "log.h"
-
-/* After a connection could not be made, the next is tried so many milliseconds later. */
-#define CONNECT_PAUSE 200
 
 /* More input than this on an idle connection, and it is given up. */
 #define IDLE_READS_MAX 8
 
 /* A thread that waits for a connection. */
-struct waiter {
-    struct waiter *next;
+struct pool_waiter {
+    struct pool_waiter *next;
     pthread_cond_t wake;
-    bool made; /* only one that is made will do */
+    enum pool_use use;
     struct connection *granted;
 };
 
-struct db_pool {
-    const struct config *config;
-    pthread_mutex_t mutex;
-    pthread_condattr_t monotonic;
-    struct waiter *line; /* who waits for a connection, the first first */
-    pthread_cond_t hash_free;
-    struct connection *connections;
-    struct connection **idle; /* a stack: the one used last is the warmest */
-    int idle_count;
-    int connected; /* connections that are made or being made, idle or not */
-    int hash_slots;
-    int hash_waiting;
-    long long connect_after; /* no attempt before this moment */
-};
+static bool
+allocate(struct db_pool *pool, int size)
+{
+    int i;
+
+    pool->connections = calloc((size_t)size, sizeof(*pool->connections));
+    pool->idle = calloc((size_t)size, sizeof(*pool->idle));
+    pool->unmade = calloc((size_t)size, sizeof(*pool->unmade));
+    if (pool->connections == NULL || pool->idle == NULL || pool->unmade == NULL)
+        return false;
+    pool->size = size;
+    for (i = 0; i < size; i++)
+        pool->unmade[pool->unmade_count++] = &pool->connections[i];
+    return true;
+}
+
+static void
+release(struct db_pool *pool)
+{
+    free(pool->connections);
+    free(pool->idle);
+    free(pool->unmade);
+    free(pool);
+}
 
 struct db_pool *
 db_pool_open(const struct config *config)
 {
     struct db_pool *pool = calloc(1, sizeof(*pool));
-    size_t size = (size_t)config->pool_size;
-    int i;
+    int others;
 
     if (pool == NULL)
         return NULL;
-    pool->config = config;
-    pool->connections = calloc(size, sizeof(*pool->connections));
-    pool->idle = calloc(size, sizeof(*pool->idle));
-    if (pool->connections == NULL || pool->idle == NULL) {
-        free(pool->connections);
-        free(pool->idle);
-        free(pool);
+    if (!allocate(pool, config->pool_size)) {
+        release(pool);
         return NULL;
     }
-    for (i = 0; i < config->pool_size; i++)
-        pool->idle[pool->idle_count++] = &pool->connections[i];
     /* Hashing must leave a connection for everybody else. */
-    pool->hash_slots = config->hash_slots < config->pool_size ? config->hash_slots
-                       : config->pool_size > 1                ? config->pool_size - 1
-                                                              : 1;
+    lane_open(&pool->lane, pool->size > 1 ? pool->size - 1 : 1);
+    others = (config->hash_slots < pool->size ? config->hash_slots : pool->size - 1) + 1;
+    pool->slow_max = pool->size > others ? pool->size - others : 1;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_condattr_init(&pool->monotonic);
     pthread_condattr_setclock(&pool->monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->hash_free, &pool->monotonic);
+    if (!connector_start(pool)) {
+        release(pool);
+        return NULL;
+    }
     return pool;
 }
 
@@ -80,19 +83,25 @@ db_pool_close(struct db_pool *pool)
 {
     int i;
 
-    for (i = 0; i < pool->config->pool_size; i++)
+    /* Where it hangs, in a look-up of a name for one, it ends with the process. */
+    if (!connector_stop(pool))
+        return;
+    for (i = 0; i < pool->size; i++)
         if (pool->connections[i].pg != NULL)
             PQfinish(pool->connections[i].pg);
-    free(pool->connections);
-    free(pool->idle);
-    free(pool);
+    lane_close(&pool->lane);
+    pthread_condattr_destroy(&pool->monotonic);
+    pthread_mutex_destroy(&pool->mutex);
+    release(pool);
 }
+
+/* ---- The line --------------------------------------------------------------------------- */
 
 /* Take a waiter out of the line; it may have left it already. */
 static void
-leave_line(struct db_pool *pool, const struct waiter *waiter)
+leave_line(struct db_pool *pool, const struct pool_waiter *waiter)
 {
-    struct waiter **link;
+    struct pool_waiter **link;
 
     for (link = &pool->line; *link != NULL; link = &(*link)->next)
         if (*link == waiter) {
@@ -102,133 +111,124 @@ leave_line(struct db_pool *pool, const struct waiter *waiter)
 }
 
 static void
-join_line(struct db_pool *pool, struct waiter *waiter)
+join_line(struct db_pool *pool, struct pool_waiter *waiter, bool in_front)
 {
-    struct waiter **link = &pool->line;
+    struct pool_waiter **link = &pool->line;
 
-    while (*link != NULL)
+    while (*link != NULL && !in_front)
         link = &(*link)->next;
+    waiter->next = *link;
     *link = waiter;
 }
 
-/* Whether the top of the stack will do. */
-static struct connection *
-take_idle(struct db_pool *pool, bool made)
+static bool
+may_have_one(const struct db_pool *pool, const struct pool_waiter *waiter)
 {
-    struct connection *top = pool->idle_count > 0 ? pool->idle[pool->idle_count - 1] : NULL;
-
-    if (top == NULL || (made && top->pg == NULL))
-        return NULL;
-    pool->idle_count--;
-    return top;
+    return waiter->use != USE_SLOW || pool->slow < pool->slow_max;
 }
 
-/*
- * Take a connection; NULL at the deadline.  made: only one that is made already, so NULL at once where
- * none is, nor is being made.  Who waits stands in a line, and nobody overtakes: without it a thread
- * that gives a connection back takes it again before the one that it woke.
- */
+bool
+pool_wants_more(const struct db_pool *pool)
+{
+    const struct pool_waiter *waiter;
+
+    if (pool->idle_count > 0 || pool->unmade_count == 0)
+        return false;
+    for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
+        if (may_have_one(pool, waiter))
+            return true;
+    return false;
+}
+
+void
+pool_serve_line(struct db_pool *pool)
+{
+    struct pool_waiter *waiter;
+    struct pool_waiter *next;
+
+    for (waiter = pool->line; waiter != NULL && pool->idle_count > 0; waiter = next) {
+        next = waiter->next;
+        if (!may_have_one(pool, waiter))
+            continue;
+        leave_line(pool, waiter);
+        waiter->granted = pool->idle[--pool->idle_count];
+        waiter->granted->use = waiter->use;
+        pool->slow += waiter->use == USE_SLOW;
+        pthread_cond_signal(&waiter->wake);
+    }
+    if (pool_wants_more(pool))
+        pthread_cond_signal(&pool->demand);
+}
+
+void
+pool_wake_all(struct db_pool *pool)
+{
+    struct pool_waiter *waiter;
+
+    for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
+        pthread_cond_signal(&waiter->wake);
+}
+
+/* Whether there is no connection, and none will be made soon: the last attempt has just failed. */
+static bool
+is_hopeless(const struct db_pool *pool)
+{
+    return pool->unmade_count == pool->size && !pool->connecting &&
+           clock_now() < pool->connect_after;
+}
+
+/* Wait for a connection that is made; NULL at the deadline, or where there is no hope of one, and why. */
 static struct connection *
-take_connection(struct db_pool *pool, bool made, long long deadline)
+take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long long deadline,
+                enum db_outcome *why)
 {
     struct timespec until = clock_timespec(deadline);
-    struct waiter waiter = {.made = made};
+    struct pool_waiter waiter = {.use = use};
 
     pthread_mutex_lock(&pool->mutex);
-    waiter.granted = take_idle(pool, made); /* what is idle is what nobody in the line wants */
-    if (waiter.granted == NULL) {
-        pthread_cond_init(&waiter.wake, &pool->monotonic);
-        join_line(pool, &waiter);
-        while (waiter.granted == NULL && !(made && pool->connected == 0) &&
-               pthread_cond_timedwait(&waiter.wake, &pool->mutex, &until) == 0)
-            continue;
-        leave_line(pool, &waiter);
-        pthread_cond_destroy(&waiter.wake);
-    }
+    pthread_cond_init(&waiter.wake, &pool->monotonic);
+    join_line(pool, &waiter, in_front);
+    pool_serve_line(pool);
+    while (waiter.granted == NULL && !is_hopeless(pool))
+        if (pthread_cond_timedwait(&waiter.wake, &pool->mutex, &until) != 0)
+            break;
+    leave_line(pool, &waiter);
+    pthread_cond_destroy(&waiter.wake);
+    *why = pool->unmade_count + pool->connecting >= pool->size ? DB_UNAVAILABLE : DB_BUSY;
     pthread_mutex_unlock(&pool->mutex);
     return waiter.granted;
 }
 
-/*
- * Put a connection back: to the first in the line whom it will do, else onto the stack; there on the
- * top where it is made, below all others where it is not.
- */
 void
 pool_give(struct db_pool *pool, struct connection *connection)
 {
-    struct waiter *waiter;
+    bool is_stale;
 
     pthread_mutex_lock(&pool->mutex);
-    for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
-        if (connection->pg != NULL || !waiter->made)
-            break;
-    if (waiter != NULL) {
-        leave_line(pool, waiter);
-        waiter->granted = connection;
-        pthread_cond_signal(&waiter->wake);
-    } else if (connection->pg != NULL)
+    is_stale = connection->pg != NULL && connection->generation != pool->generation;
+    pthread_mutex_unlock(&pool->mutex);
+    if (is_stale)
+        pool_drop(connection);
+    pthread_mutex_lock(&pool->mutex);
+    pool->slow -= connection->use == USE_SLOW;
+    connection->use = USE_QUICK;
+    if (connection->pg != NULL)
         pool->idle[pool->idle_count++] = connection;
-    else {
-        memmove(pool->idle + 1, pool->idle, (size_t)pool->idle_count * sizeof(*pool->idle));
-        pool->idle[0] = connection;
-        pool->idle_count++;
-    }
-    pthread_mutex_unlock(&pool->mutex);
-}
-
-bool
-pool_take_hash_slot(struct db_pool *pool, long long deadline)
-{
-    struct timespec until = clock_timespec(deadline);
-    bool taken;
-
-    pthread_mutex_lock(&pool->mutex);
-    /* Who waits holds a thread, and threads are for everybody: about a quarter of them may. */
-    if (pool->hash_slots == 0 && pool->hash_waiting <= pool->config->threads / 4) {
-        pool->hash_waiting++;
-        while (pool->hash_slots == 0)
-            if (pthread_cond_timedwait(&pool->hash_free, &pool->mutex, &until) != 0)
-                break;
-        pool->hash_waiting--;
-    }
-    taken = pool->hash_slots > 0;
-    if (taken)
-        pool->hash_slots--;
-    pthread_mutex_unlock(&pool->mutex);
-    return taken;
-}
-
-void
-pool_give_hash_slot(struct db_pool *pool)
-{
-    pthread_mutex_lock(&pool->mutex);
-    pool->hash_slots++;
-    pthread_cond_signal(&pool->hash_free);
-    pthread_mutex_unlock(&pool->mutex);
-}
-
-static void
-count_connected(struct db_pool *pool, int change)
-{
-    pthread_mutex_lock(&pool->mutex);
-    pool->connected += change;
-    if (pool->connected == 0) {
-        struct waiter *waiter;
-
-        /* There may be nothing to wait for any more. */
-        for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
-            pthread_cond_signal(&waiter->wake);
-    }
+    else
+        pool->unmade[pool->unmade_count++] = connection;
+    pool_serve_line(pool);
     pthread_mutex_unlock(&pool->mutex);
 }
 
 void
-pool_drop(struct db_pool *pool, struct connection *connection)
+pool_drop(struct connection *connection)
 {
     PQfinish(connection->pg);
-    *connection = (struct connection){0};
-    count_connected(pool, -1);
+    connection->pg = NULL;
+    connection->prepared = 0;
 }
+
+/* ---- Connections ------------------------------------------------------------------------ */
 
 /*
  * Whether an idle connection is still one.  One that can be read has ended, or holds a notice; and a
@@ -250,93 +250,37 @@ is_alive(struct connection *connection)
     return true;
 }
 
-static bool
-may_connect(struct db_pool *pool)
-{
-    bool may;
-
-    pthread_mutex_lock(&pool->mutex);
-    may = clock_now() >= pool->connect_after;
-    pthread_mutex_unlock(&pool->mutex);
-    return may;
-}
-
-/* What the server says of its own accord; libpq would write it to standard error itself. */
-static void
-log_notice(void *nothing, const char *message)
-{
-    (void)nothing;
-    log_event(LEVEL_INFO, "the database says", "notice", message);
-}
-
-/* Why this connection cannot serve; NULL: it can.  A superuser's passes every policy, for every caller. */
-static const char *
-refuse_connection(PGconn *pg)
-{
-    const char *is_superuser = pg ? PQparameterStatus(pg, "is_superuser") : NULL;
-
-    if (pg == NULL)
-        return "out of memory";
-    if (PQstatus(pg) == CONNECTION_OK && is_superuser != NULL && strcmp(is_superuser, "on") == 0)
-        return "the role is a superuser; serve connects as the one that init-db made "
-               "(--database-user)";
-    if (PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg))
-        return PQerrorMessage(pg);
-    return NULL;
-}
-
-static bool
-make_connection(struct db_pool *pool, struct connection *connection)
-{
-    const char *refused;
-    PGconn *pg;
-
-    if (!may_connect(pool))
-        return false;
-    count_connected(pool, 1);
-    pg = db_connect(pool->config, NULL);
-    refused = refuse_connection(pg);
-    if (refused == NULL) {
-        PQsetNoticeProcessor(pg, log_notice, NULL);
-        connection->pg = pg;
-        log_event(LEVEL_DEBUG, "connected to the database", NULL, NULL);
-        return true;
-    }
-    log_event(LEVEL_ERROR, "no connection to the database", "error", refused);
-    PQfinish(pg);
-    pthread_mutex_lock(&pool->mutex);
-    pool->connect_after = clock_now() + CONNECT_PAUSE;
-    pthread_mutex_unlock(&pool->mutex);
-    count_connected(pool, -1);
-    return false;
-}
-
-static bool
-make_ready(struct db_pool *pool, struct connection *connection)
-{
-    if (connection->pg != NULL && is_alive(connection))
-        return true;
-    if (connection->pg != NULL)
-        pool_drop(pool, connection);
-    return make_connection(pool, connection);
-}
-
 struct connection *
-pool_get(struct db_pool *pool, long long deadline, enum db_outcome *why)
+pool_get(struct db_pool *pool, enum pool_use use, long long deadline, enum db_outcome *why)
 {
-    struct connection *connection = take_connection(pool, /* made */ false, deadline);
+    struct connection *connection = take_connection(pool, use, /* in_front */ false, deadline, why);
 
-    *why = DB_BUSY;
-    while (connection != NULL && !make_ready(pool, connection)) {
+    /* All of them may have ended while they were idle. */
+    while (connection != NULL && !is_alive(connection)) {
+        pool_drop(connection);
         pool_give(pool, connection);
-        *why = DB_UNAVAILABLE;
-        connection = take_connection(pool, /* made */ true, deadline);
+        connection = take_connection(pool, use, /* in_front */ true, deadline, why);
     }
     return connection;
 }
 
-const struct config *
-pool_config(const struct db_pool *pool)
+void
+db_pool_reload(struct db_pool *pool, bool is_another_database)
 {
-    return pool->config;
+    lane_reload(&pool->lane);
+    pthread_mutex_lock(&pool->mutex);
+    pool->generation += is_another_database;
+    pool->connect_after = 0;
+    /* What is idle goes now, the others when they are given back; new ones come onto the top. */
+    while (pool->idle_count > 0 && pool->idle[0]->generation != pool->generation) {
+        struct connection *oldest = pool->idle[0];
+
+        pool->idle_count--;
+        memmove(pool->idle, pool->idle + 1, (size_t)pool->idle_count * sizeof(*pool->idle));
+        pthread_mutex_unlock(&pool->mutex);
+        pool_give(pool, oldest);
+        pthread_mutex_lock(&pool->mutex);
+    }
+    pthread_cond_signal(&pool->demand);
+    pthread_mutex_unlock(&pool->mutex);
 }

@@ -1,36 +1,74 @@
 /* SPDX-License-Identifier: MIT
  *
- * db_pool.h: the pool's connections, for db.c.
+ * db_pool.h: the pool's connections, for db.c and db_connector.c.
  */
 #ifndef SHIM_DB_POOL_H
 #define SHIM_DB_POOL_H
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #include "db.h"
+#include "db_lane.h"
+
+/*
+ * What a call does with a connection.  USE_QUICK does not wait for anybody, and finds a connection however many
+ * of the others there are; USE_SLOW may wait for a lock, or runs what an application wrote; USE_HASH has a place
+ * in the lane, and so a connection.
+ */
+enum pool_use { USE_QUICK, USE_SLOW, USE_HASH };
 
 struct connection {
     PGconn *pg;        /* NULL: not connected */
     uint64_t prepared; /* bit n: statement n is */
+    int generation;    /* of the settings that it was made with */
+    enum pool_use use;
 };
 
-/*
- * A connection that works.  Where a new one cannot be made, one that others use will do as well when
- * it comes free.  NULL at the deadline, and why: none came free, or there is none.
- */
-struct connection *pool_get(struct db_pool *pool, long long deadline, enum db_outcome *why);
+struct pool_waiter;
+
+struct db_pool {
+    int size;
+    struct lane lane;
+    pthread_mutex_t mutex; /* for all that follows */
+    pthread_condattr_t monotonic;
+    struct pool_waiter *line; /* who waits for a connection, the first first */
+    struct connection *connections;
+    struct connection **idle; /* a stack of those that are made: the one used last is the warmest */
+    int idle_count;
+    struct connection **unmade; /* a stack of those that are not */
+    int unmade_count;
+    int slow_max;   /* so many are for USE_SLOW at most */
+    int slow;       /* so many are */
+    int generation; /* of the database's settings */
+
+    /* db_connector.c */
+    pthread_t connector;
+    pthread_cond_t demand;
+    bool stopping;
+    bool connecting;         /* an attempt is under way */
+    long long connect_after; /* no attempt before this moment */
+    long long pause;         /* after the last one that failed, in milliseconds */
+};
+
+/* A connection that works.  NULL at the deadline, and why: none came free, or there is none. */
+struct connection *pool_get(struct db_pool *pool, enum pool_use use, long long deadline,
+                            enum db_outcome *why);
 
 /* Put a connection back, dropped or not. */
 void pool_give(struct db_pool *pool, struct connection *connection);
 
 /* Close a connection that cannot be used again. */
-void pool_drop(struct db_pool *pool, struct connection *connection);
+void pool_drop(struct connection *connection);
 
-/* One of the places to hash a password; false at the deadline, or where too many wait already. */
-bool pool_take_hash_slot(struct db_pool *pool, long long deadline);
-void pool_give_hash_slot(struct db_pool *pool);
+/* Whether somebody in the line waits for a connection that must be made first; the mutex is held. */
+bool pool_wants_more(const struct db_pool *pool);
 
-const struct config *pool_config(const struct db_pool *pool);
+/* Hand out what is idle; the mutex is held. */
+void pool_serve_line(struct db_pool *pool);
+
+/* An attempt to connect has failed: who has no hope is told; the mutex is held. */
+void pool_wake_all(struct db_pool *pool);
 
 #endif

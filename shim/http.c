@@ -34,6 +34,7 @@ struct http_server {
     struct http_handler handler;
     atomic_int under_way; /* requests */
     atomic_bool draining;
+    atomic_llong last_begun; /* clock_now of a request; only while draining */
 };
 
 /* Whether this thread's connection was answered by http_error; it ends then. */
@@ -107,10 +108,11 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->user_agent = mg_get_header(connection, "User-Agent");
     request->if_none_match = mg_get_header(connection, "If-None-Match");
     request->requested_method = mg_get_header(connection, "Access-Control-Request-Method");
+    request->client = (struct client){.address = info->remote_addr, .port = info->remote_port};
     server->handler.handle(server->handler.context, request, &response);
     if (!client_keeps_alive(connection, info) || crowd_is_near() || atomic_load(&server->draining))
         response.close = true;
-    http_write_response(server->config, connection, request, &response);
+    http_write_response(config_now(), connection, request, &response);
     server->handler.release(&response);
 }
 
@@ -147,28 +149,28 @@ serve(struct http_server *server, struct mg_connection *connection)
 
     if (problem == NULL) {
         trim_headers(info);
-        find_client(server->config, info, &request, address);
+        find_client(config_now(), info, &request, address);
         request.origin = mg_get_header(connection, "Origin");
     }
     choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
-        http_write_error(server->config, connection, &request, status, problem);
+        http_write_error(config_now(), connection, &request, status, problem);
         return;
     }
-    if (info->content_length > server->config->max_body) {
-        http_write_error(server->config, connection, &request, 413, "Request body is too large");
+    if (info->content_length > config_now()->max_body) {
+        http_write_error(config_now(), connection, &request, 413, "Request body is too large");
         http_drain_body(connection);
         return;
     }
     if (!http_meet_expectation(connection)) {
-        http_write_error(server->config, connection, &request, 417, "Expectation Failed");
+        http_write_error(config_now(), connection, &request, 417, "Expectation Failed");
         return;
     }
     if (info->content_length > 0) {
         request.body_length = (size_t)info->content_length;
-        body = http_read_body(server->config, connection, request.body_length, &status);
+        body = http_read_body(config_now(), connection, request.body_length, &status);
         if (body == NULL) {
-            http_write_error(server->config, connection, &request, status, status_text(status));
+            http_write_error(config_now(), connection, &request, status, status_text(status));
             return;
         }
         request.body = body;
@@ -200,8 +202,9 @@ begin_request(struct mg_connection *connection)
         struct http_request request = {.began = clock_microseconds(),
                                        .method = mg_get_request_info(connection)->request_method};
 
+        atomic_store(&server->last_begun, clock_now());
         choose_id(NULL, request.id);
-        http_write_error(server->config, connection, &request, 503, "Service Unavailable");
+        http_write_error(config_now(), connection, &request, 503, "Service Unavailable");
     } else
         serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
@@ -225,8 +228,7 @@ init_connection(const struct mg_connection *connection, void **data)
  * form with another port than ours, or for no path ("OPTIONS *": what the server as a whole can do).
  */
 static void
-answer_pathless(struct http_server *server, struct mg_connection *connection,
-                const struct mg_request_info *info)
+answer_pathless(struct mg_connection *connection, const struct mg_request_info *info)
 {
     struct http_request request = {.began = clock_microseconds(), .method = info->request_method};
     int status;
@@ -234,13 +236,13 @@ answer_pathless(struct http_server *server, struct mg_connection *connection,
 
     choose_id(NULL, request.id);
     if (problem != NULL)
-        http_write_error(server->config, connection, &request, status, problem);
+        http_write_error(config_now(), connection, &request, status, problem);
     else if (strcmp(info->request_uri, "*") != 0)
-        http_write_error(server->config, connection, &request, 421, status_text(421));
+        http_write_error(config_now(), connection, &request, 421, status_text(421));
     else if (strcmp(info->request_method, "OPTIONS") != 0)
-        http_write_error(server->config, connection, &request, 400, status_text(400));
+        http_write_error(config_now(), connection, &request, 400, status_text(400));
     else
-        http_write_response(server->config, connection, &request,
+        http_write_response(config_now(), connection, &request,
                             &(struct http_response){.status = 204,
                                                     .allow = "GET, HEAD, POST, PUT, DELETE",
                                                     .close = true});
@@ -249,12 +251,11 @@ answer_pathless(struct http_server *server, struct mg_connection *connection,
 static void
 connection_close(const struct mg_connection *connection)
 {
-    struct http_server *server = mg_get_user_data(mg_get_context(connection));
     const struct mg_request_info *info = mg_get_request_info(connection);
 
     introduce(connection);
     if (info->request_method != NULL && info->local_uri_raw == NULL && !has_refused)
-        answer_pathless(server, (struct mg_connection *)connection, info);
+        answer_pathless((struct mg_connection *)connection, info);
     place_leave();
 }
 
@@ -291,7 +292,7 @@ http_error(struct mg_connection *connection, int status, const char *message)
                                http_idle_time() >= shortest_timeout(server->config)))
         status = 408; /* civetweb has one word for a bad head and for one that did not come */
     choose_id(NULL, request.id);
-    http_write_error(server->config, connection, &request, status, status_text(status));
+    http_write_error(config_now(), connection, &request, status, status_text(status));
     return 0;
 }
 
@@ -373,6 +374,7 @@ http_start(const struct config *config, const struct capacity *capacity,
 void
 http_drain(struct http_server *server)
 {
+    atomic_store(&server->last_begun, clock_now());
     atomic_store(&server->draining, true);
 }
 
@@ -380,6 +382,12 @@ bool
 http_is_idle(struct http_server *server)
 {
     return atomic_load(&server->under_way) == 0;
+}
+
+long long
+http_last_begun(struct http_server *server)
+{
+    return atomic_load(&server->last_begun);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "capacity.h"
+#include "client.h"
 #include "config.h"
 
 #define HTTP_REQUEST_ID_MAX 64
@@ -30,6 +31,7 @@ struct http_request {
     const char *origin;           /* of the page that asks, as its browser says; NULL: none */
     const char *requested_method; /* of CORS' question before a request */
     const char *remote_address;   /* the client's, past the proxies that are trusted */
+    struct client client;         /* the other end of the connection: a proxy's, if there is one */
     const char *body;             /* NUL-terminated, "" where there is none */
     size_t body_length;
     char id[HTTP_REQUEST_ID_MAX + 1];
@@ -78,6 +80,9 @@ void http_drain(struct http_server *server);
 
 /* Whether no request is under way. */
 bool http_is_idle(struct http_server *server);
+
+/* When the last request began, by clock_now. */
+long long http_last_begun(struct http_server *server);
 
 /* Stop; what is still under way is cut. */
 void http_stop(struct http_server *server);

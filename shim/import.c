@@ -190,10 +190,13 @@ static struct db_admin *
 open_source(const struct config *config)
 {
     struct config source = {.database_url = config->import_from};
+    const char *problem = db_check_url(&source);
     struct db_admin *admin;
 
-    if (!db_check_url(&source))
+    if (problem != NULL) {
+        fprintf(stderr, "auth-service: %s\n", problem);
         return NULL;
+    }
     admin = db_admin_open(&source, NULL);
     if (admin != NULL &&
         !db_admin_command(admin, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL)) {

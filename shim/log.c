@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -30,8 +31,8 @@
 #define READER_PATIENCE 1000
 #define PATIENCE_EVERY  60000
 
-static enum log_level logged_level = LEVEL_INFO;
-static bool is_json = true;
+static _Atomic(enum log_level) logged_level = LEVEL_INFO;
+static atomic_bool is_json = true;
 
 /* Guards what follows, and keeps the lines of threads apart. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -47,6 +48,12 @@ log_open(enum log_level level, enum log_format format)
     for (fd = 0; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd)
             break;
+    log_set(level, format);
+}
+
+void
+log_set(enum log_level level, enum log_format format)
+{
     logged_level = level;
     is_json = format == FORMAT_JSON || (format == FORMAT_AUTO && !isatty(STDERR_FILENO));
 }
@@ -159,9 +166,9 @@ add_name(struct log_line *line, const char *name)
     /* A member needs some room behind its name, or it is no use. */
     if (!line->is_wanted || line->length + strlen(name) + 64 > sizeof(line->text))
         return false;
-    add(line, is_json ? ",\"" : " ", is_json ? 2 : 1);
+    add(line, line->is_json ? ",\"" : " ", line->is_json ? 2 : 1);
     add(line, name, strlen(name));
-    return add(line, is_json ? "\":" : "=", is_json ? 2 : 1);
+    return add(line, line->is_json ? "\":" : "=", line->is_json ? 2 : 1);
 }
 
 void
@@ -174,16 +181,18 @@ log_begin(struct log_line *line, enum log_level level, const char *message)
 
     line->length = 0;
     line->is_wanted = level <= logged_level;
+    line->is_json = is_json;
     if (!line->is_wanted)
         return;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
-    add_format(
-        line, is_json ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"message\":\"" : "%s.%03ldZ %s ",
-        when, now.tv_nsec / 1000000, names[level]);
+    add_format(line,
+               line->is_json ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"message\":\""
+                             : "%s.%03ldZ %s ",
+               when, now.tv_nsec / 1000000, names[level]);
     add_escaped(line, message);
-    if (is_json)
+    if (line->is_json)
         add(line, "\"", 1);
 }
 
@@ -194,7 +203,7 @@ log_text(struct log_line *line, const char *name, const char *text)
 
     if (text == NULL || !add_name(line, name))
         return;
-    is_bare = !is_json && text[0] != '\0' &&
+    is_bare = !line->is_json && text[0] != '\0' &&
               text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "-._/:{}")] == '\0';
     if (!is_bare)
@@ -264,7 +273,7 @@ write_line(const char *text, size_t length)
 static void
 close_line(struct log_line *line)
 {
-    if (is_json)
+    if (line->is_json)
         line->text[line->length++] = '}';
     line->text[line->length++] = '\n';
 }

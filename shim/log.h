@@ -23,6 +23,7 @@ enum log_format { FORMAT_AUTO, FORMAT_JSON, FORMAT_TEXT };
 /* A line that is being put together. */
 struct log_line {
     bool is_wanted; /* its level is logged */
+    bool is_json;
     size_t length;
     char text[LOG_LINE_MAX];
 };
@@ -32,6 +33,9 @@ struct log_line {
  * that no connection gets the descriptor of a standard stream that was closed.
  */
 void log_open(enum log_level level, enum log_format format);
+
+/* The same for lines that begin from now on, while others write theirs. */
+void log_set(enum log_level level, enum log_format format);
 
 /*
  * A line: begin, members, end.  All but the first do nothing where the level is not logged.  A text

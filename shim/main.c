@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -28,8 +29,17 @@
 #include "maintenance.h"
 #include "openapi.h"
 
+#define PUBLIC_SECRET "everybody on this machine can read the file with the secrets"
+
 /* How long requests under way may take to end, in milliseconds. */
 #define STOP_GRACE 20000
+
+/*
+ * When they have ended, how long requests that come all the same are answered, in milliseconds: until none has begun
+ * for so long, or so long in all.
+ */
+#define QUIET      200
+#define LAST_CALLS 1000
 
 /* Try the address first: civetweb does not tell why it cannot have it.  False after a line. */
 static bool
@@ -61,7 +71,7 @@ try_address(const struct config *config)
 
 /* The threads inherit this: a signal must not interrupt their system calls. */
 static void
-block_signals(sigset_t *waited)
+block_signals(sigset_t *ends)
 {
     sigset_t all;
 
@@ -72,9 +82,22 @@ block_signals(sigset_t *waited)
     sigdelset(&all, SIGILL);
     sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
-    sigemptyset(waited);
-    sigaddset(waited, SIGINT);
-    sigaddset(waited, SIGTERM);
+    sigemptyset(ends);
+    sigaddset(ends, SIGINT);
+    sigaddset(ends, SIGTERM);
+}
+
+static bool
+has_public_secret(const struct config *config)
+{
+    return config->file.is_public && config_has_secret(&config->file);
+}
+
+static void
+warn_of_public_file(void)
+{
+    if (has_public_secret(config_now()))
+        log_event(LEVEL_WARNING, PUBLIC_SECRET, "file", config_now()->env_file);
 }
 
 static void
@@ -91,16 +114,57 @@ log_start(const struct config *config, const struct capacity *capacity)
     log_end(&line);
 }
 
-/* Wait for the requests under way; a second signal, or the time, ends that. */
-static void
-drain(struct http_server *server, const sigset_t *waited)
+/*
+ * Wait for the requests under way, and then for those that were on their way already: until none has begun for a
+ * moment, or for a second where they do not cease.  False: there is no more waiting, for another signal came or the
+ * time is over.
+ */
+static bool
+drain(struct http_server *server, const sigset_t *ends)
 {
     const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
     long long until = clock_now() + STOP_GRACE;
+    long long last_calls = 0;
 
     http_drain(server);
-    while (!http_is_idle(server) && clock_now() < until && sigtimedwait(waited, NULL, &moment) < 0)
-        continue;
+    for (;;) {
+        bool is_idle = http_is_idle(server);
+        long long now = clock_now();
+
+        if (is_idle && last_calls == 0)
+            last_calls = now + LAST_CALLS;
+        if (is_idle && (now >= last_calls || now - http_last_begun(server) >= QUIET))
+            return true;
+        if (now >= until || sigtimedwait(ends, NULL, &moment) > 0)
+            return false;
+    }
+}
+
+/* Take on what has changed in the configuration. */
+static void
+reload(struct db_pool *pool)
+{
+    bool other_database;
+
+    if (!config_reload(&other_database))
+        return;
+    log_set((enum log_level)config_now()->log_level, (enum log_format)config_now()->log_format);
+    warn_of_public_file();
+    db_pool_reload(pool, other_database);
+}
+
+/* Until it is to end; the signal that said so. */
+static int
+wait_for_end(struct db_pool *pool, const sigset_t *ends)
+{
+    sigset_t waited = *ends;
+    int number = 0;
+
+    sigaddset(&waited, SIGHUP);
+    while (sigwait(&waited, &number) != 0 || number == SIGHUP)
+        if (number == SIGHUP)
+            reload(pool);
+    return number;
 }
 
 static int
@@ -110,8 +174,7 @@ serve(const struct config *config)
     struct http_handler handler;
     struct capacity capacity;
     struct db_pool *pool;
-    sigset_t waited;
-    int signal_number;
+    sigset_t ends;
 
     log_open((enum log_level)config->log_level, (enum log_format)config->log_format);
     if (!openapi_build()) {
@@ -121,7 +184,7 @@ serve(const struct config *config)
     if (!try_address(config) || !capacity_find(config, &capacity))
         return 1;
     docs_open(config->docs_dir);
-    block_signals(&waited);
+    block_signals(&ends);
     pool = db_pool_open(config);
     if (pool != NULL && crowd_start(config->port, &capacity)) {
         handler = api_handler(config, pool);
@@ -134,10 +197,15 @@ serve(const struct config *config)
     printf("listening on http://%s:%d\n", config->host, config->port);
     fflush(stdout);
     log_start(config, &capacity);
-    sigwait(&waited, &signal_number);
-    log_event(LEVEL_INFO, "stopping", "signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    warn_of_public_file();
+    log_event(LEVEL_INFO, "stopping", "signal",
+              wait_for_end(pool, &ends) == SIGINT ? "SIGINT" : "SIGTERM");
     maintenance_end();
-    drain(server, &waited);
+    if (!drain(server, &ends)) {
+        /* Threads that wait for the database would be waited for. */
+        log_event(LEVEL_WARNING, "stopped with requests under way", NULL, NULL);
+        quick_exit(0);
+    }
     http_stop(server);
     maintenance_join();
     crowd_stop();
@@ -165,24 +233,30 @@ print_openapi(void)
 int
 main(int argc, char **argv)
 {
-    static struct config config; /* for good: what it points to lives as long */
+    const struct config *config;
+    const char *problem;
 
-    config_read(&config, argc, argv);
-    if (strcmp(config.command, "openapi") == 0)
-        return print_openapi();
-    if (!db_check_url(&config))
+    config_answer(argc, argv);
+    config = config_start(argc, argv, &problem);
+    if (config == NULL) {
+        fprintf(stderr, "auth-service: %s\n", problem);
         return 2;
-    if (strcmp(config.command, "serve") == 0)
-        return serve(&config);
-    if (strcmp(config.command, "init-db") == 0)
-        return admin_init_db(&config);
-    if (strcmp(config.command, "drop-db") == 0)
-        return admin_drop_db(&config);
-    if (strcmp(config.command, "create-admin") == 0)
-        return admin_create_admin(&config);
-    if (strcmp(config.command, "import") == 0)
-        return import_run(&config);
+    }
+    if (strcmp(config->command, "openapi") == 0)
+        return print_openapi();
+    if (strcmp(config->command, "serve") != 0 && has_public_secret(config))
+        fprintf(stderr, "auth-service: warning: " PUBLIC_SECRET ": %s\n", config->env_file);
+    if (strcmp(config->command, "serve") == 0)
+        return serve(config);
+    if (strcmp(config->command, "init-db") == 0)
+        return admin_init_db(config);
+    if (strcmp(config->command, "drop-db") == 0)
+        return admin_drop_db(config);
+    if (strcmp(config->command, "create-admin") == 0)
+        return admin_create_admin(config);
+    if (strcmp(config->command, "import") == 0)
+        return import_run(config);
     fprintf(stderr, "auth-service: unknown command \"%s\" (see auth-service --help)\n",
-            config.command);
+            config->command);
     return 2;
 }

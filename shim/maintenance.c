@@ -48,7 +48,7 @@ static long long
 take_step(void)
 {
     const struct db_caller nobody = {0};
-    const struct db_limits limits = {0};
+    const struct db_limits limits = {.may_wait = true};
     struct db_result result;
     long long deleted = -1;
 

@@ -32,10 +32,12 @@ static const struct {
     {431, "The request's head is too large", {NULL}},
     {500, "The service failed; its log tells more under the request id", {NULL}},
     {503,
-     "The service is overloaded or stopping, or the database cannot answer: try again",
+     "The service is overloaded or stopping, or the database does not answer: try again; whether "
+     "the request "
+     "was carried out is unknown where the database fell silent in the middle of it",
      {NULL}},
     {504,
-     "The database did not answer in time; whether the request was carried out is unknown",
+     "The database ended the request, which took too long or was cancelled: nothing was done",
      {NULL}},
 };
 

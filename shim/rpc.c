@@ -121,6 +121,9 @@ static const char describe_sql[] =
     " pg_catalog.string_agg(o.operation, ',' ORDER BY o.method)) AS path FROM o GROUP BY o.name) p";
 /* clang-format on */
 
+/* How long the document may take, in milliseconds: others wait behind it. */
+#define DESCRIBE_PATIENCE 2000
+
 /* The last answer, and when it was asked for. */
 static pthread_mutex_t describing = PTHREAD_MUTEX_INITIALIZER;
 static struct db_result described;
@@ -138,7 +141,7 @@ rpc_describe(struct db_pool *pool, const struct config *config, int statement_id
         described_at = clock_microseconds();
         db_result_free(&described);
         db_call(pool, &(struct db_caller){0}, &statement, values,
-                &(struct db_limits){.is_quick = true}, &described);
+                &(struct db_limits){.may_wait = true, .patience = DESCRIBE_PATIENCE}, &described);
     }
     return &described;
 }

@@ -50,7 +50,7 @@ sub ask
     while (1)
     {
         my $answer = $self->once(@request);
-        return ($answer, $again) if $answer->{status} !~ /^(?:503|504|599)$/;
+        return ($answer, $again) if $answer->{status} !~ /^(?:503|599)$/;
         $again++;
         # What was sent may still be on its way: it gets a second, and the second request comes after it.
         do { sleep 1; $self->{server}{http} = HTTP::Tiny->new(timeout => 60, keep_alive => 1) }

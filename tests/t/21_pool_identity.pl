@@ -55,7 +55,7 @@ my @answers = $s->parallel(3, sub {
     my $answer = $s->request('GET', '/users/me', token => $ann);
     return "$answer->{status} " . ($answer->{headers}{'retry-after'} // '-');
 });
-like("@answers", qr/^(503 1 504 -|504 - 503 1) 200$/, 'busy: 503 with Retry-After, 504 for the one that had the connection, and / is served');
+is("@answers", '503 1 503 1 200', 'busy: 503 with Retry-After, also for the one that had the connection, and / is served');
 $lock->query_safe('COMMIT');
 $lock->quit;
 is($s->request('GET', '/users/me', token => $ann)->{status}, 200, 'free again: served');
@@ -87,7 +87,7 @@ my @hashing = $s->parallel(14, sub {
     return "$answer->{status} " . ($answer->{headers}{'retry-after'} // '-');
 });
 is(pop @hashing, 200, 'hashing: another request is served meanwhile');
-is(scalar(grep { !/^(401 -|503 1)$/ } @hashing), 0, 'hashing: an answer, or 503 with Retry-After') or diag "@hashing";
+is(scalar(grep { !/^(401 -|503 [1-9]\d?)$/ } @hashing), 0, 'hashing: an answer, or 503 with Retry-After') or diag "@hashing";
 cmp_ok(scalar(grep { /^503/ } @hashing), '>=', 4, 'hashing: the queue has a bound');
 cmp_ok(scalar(grep { /^401/ } @hashing), '>=', 4, 'hashing: and those in it are answered');
 done_testing();

@@ -24,7 +24,7 @@ $s->command('init-db');
 $s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 4');
 my $record = "$PostgreSQL::Test::Utils::tmp_check/lost_answers_tokens";
 my $proxy = CuttingProxy->start($s->node->port, seed => $seed, bytes => 12_000, stall => 0.02, record => $record);
-# What a stalled connection holds up is answered with 504 after the timeout, within the grace period.
+# What a stalled connection holds up is answered with 503 after the timeout, within the grace period.
 my $port = $s->shim('--database-host=127.0.0.1', '--database-port=' . $proxy->port, '--pool-size=4', '--database-timeout=2', '--log-level=error');
 local $SIG{PIPE} = 'IGNORE';
 

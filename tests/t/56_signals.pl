@@ -1,0 +1,208 @@
+# Signals.  SIGTERM: what was accepted is answered, what still comes is refused in order, and it ends with 0.  SIGHUP: the file
+# of --env-file is read again, while requests go on; a bad one changes nothing.
+use strict;
+use warnings;
+use AuthService;
+use IO::Socket::INET;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $s = AuthService->start('signals');
+$s->sql('ALTER DATABASE auth_service SET auth_service.throttle_account_failures = 0');
+$s->register("$_\@example.com") foreach qw(ann bob);
+my $token = $s->login('ann@example.com')->{access_token};
+
+# ---- SIGTERM ---------------------------------------------------------------------------------------
+sub read_answer
+{
+    my ($socket) = @_;
+    my $answer = '';
+    while ($answer !~ /\r\n\r\n/ || length $answer < $+[0] + ($answer =~ /Content-Length: (\d+)/ ? $1 : 0))
+    {
+        sysread $socket, $answer, 65536, length $answer or last;
+    }
+    return $answer;
+}
+sub connection { return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $s->{port}) }
+my $guess = 'username=nobody%40example.com&password=x';
+my $post = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " . length($guess) . "\r\n\r\n$guess";
+
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 12');
+$s->shim('--threads=256');
+my $shim = $s->{shims}[-1]{pid};
+my @kept = map { connection() } 1 .. 5;
+foreach my $socket (@kept) { $socket->syswrite("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); read_answer($socket) }
+my @queued = map { my $socket = connection(); $socket->syswrite($post); $socket } 1 .. 50;
+my $half = connection();
+$half->syswrite(substr $post, 0, -5);
+sleep 0.3;
+my $begin = time;
+kill 'TERM', $shim;
+sleep 0.3;
+$half->syswrite(substr $post, -5);
+my @late = map { $_->syswrite("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); read_answer($_) } @kept;
+my $new = connection();
+$new->syswrite("GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n");
+push @late, read_answer($new);
+is(scalar(grep { m{^HTTP/1\.1 503 .*\r\nConnection: close\r\n.*Retry-After: 1\r\n.*\{"detail":"[^"]+"\}$}s } @late), 6,
+    'SIGTERM: what comes after it, on kept connections and new ones: 503, Retry-After, Connection: close') or diag join "\n", @late;
+my @answers = map { read_answer($_) } @queued, $half;
+is(scalar(grep { m{^HTTP/1\.1 (?:401|503) .*\r\nConnection: (?:close|keep-alive)\r\n.*\r\n\r\n\{.*\}$}s } @answers), 51, 'SIGTERM: 51 logins, running, in the line and half sent: each is answered whole') or diag join "\n---\n", @answers;
+cmp_ok(scalar(grep { /^HTTP\S+ 401/ } @answers), '>=', 10, 'SIGTERM: and not by a refusal of all');
+waitpid $shim, 0;
+is($?, 0, 'SIGTERM: exit status 0');
+cmp_ok(time - $begin, '<', 20, 'SIGTERM: within the grace time');
+pop @{ $s->{shims} };
+
+# Nothing is under way, but something is on its way.
+$s->shim;
+@kept = map { connection() } 1 .. 5;
+foreach my $socket (@kept) { $socket->syswrite("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); read_answer($socket) }
+$shim = $s->{shims}[-1]{pid};
+kill 'TERM', $shim;
+sleep 0.05;
+@late = map { $_->syswrite("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); read_answer($_) } @kept;
+is(scalar(grep { m{^HTTP/1\.1 503 .*\r\nConnection: close\r\n}s } @late), 5, 'SIGTERM while nothing is under way: requests on their way are answered');
+waitpid $shim, 0;
+is($?, 0, 'and then it ends');
+pop @{ $s->{shims} };
+
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 16');
+$s->shim;
+my $running = connection();
+$running->syswrite($post);
+sleep 0.3;
+$shim = $s->{shims}[-1]{pid};
+kill 'TERM', $shim;
+sleep 0.2;
+$begin = time;
+kill 'TERM', $shim;
+waitpid $shim, 0;
+cmp_ok(time - $begin, '<', 0.5, 'a second SIGTERM: at once, though a hash is running');
+pop @{ $s->{shims} };
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 4');
+
+# ---- The file --------------------------------------------------------------------------------------
+my $file = PostgreSQL::Test::Utils::tempdir . '/service.env';
+sub put { my ($text, $mode) = @_; open(my $out, '>', "$file.new") or die; print $out $text; close $out; chmod $mode // 0600, "$file.new"; rename "$file.new", $file or die }
+sub run { my ($environment, @arguments) = @_; local %ENV = (%ENV, %$environment); return $s->command(@arguments) }
+put("POSTGRES_PORT=x\n");
+foreach (
+    [ "# a comment\n\nREDIS_URL=redis://x\nno variable\n", 'line 4 of FILE is not NAME=value' ],
+    [ "POSTGRES_PASSWORD='Sesame\n", 'line 1 of FILE is not NAME=value' ],
+    [ "Sesame\n", 'line 1 of FILE is not NAME=value' ],
+    [ "AUTH_SERVICE_PROT=1\n", 'line 1 of FILE: there is no AUTH_SERVICE_PROT' ],
+    [ "AUTH_SERVICE_ENV_FILE=other\n", 'line 1 of FILE: there is no AUTH_SERVICE_ENV_FILE' ],
+    [ "AUTH_SERVICE_PORT=x\n", '--port (AUTH_SERVICE_PORT) takes a number from 1 to 65535, not "x"' ],
+    [ "AUTH_SERVICE_LOG_LEVEL = info\n", 'line 1 of FILE is not NAME=value' ],
+    [ "\0\n", 'FILE is no file of variables' ],
+    [ "DATABASE_URL=mysql://u:Sesame\@h/d\n", q(the database URL is no connection string of libpq's (postgresql://user:password@host:port/database)) ],
+    [ 'x' x 300_000, 'FILE is no file of variables' ])
+{
+    my ($text, $message) = @$_;
+    put($text);
+    $message =~ s/FILE/$file/;
+    my ($status, $out, $err) = run({ AUTH_SERVICE_ENV_FILE => $file }, 'serve');
+    is("$status$out$err", "2auth-service: $message\n", "a bad file: $message");
+}
+my ($status, $out, $err) = $s->command('serve', '--env-file=/nonexistent');
+is("$status$err", "2auth-service: cannot read /nonexistent: No such file or directory\n", 'no file');
+put(qq(export POSTGRES_HOST="/from file"\r\n  POSTGRES_PORT='7'  \nPOSTGRES_USER=ann\nPOSTGRES_USER=bob\nPOSTGRES_DB=\n), 0644);
+sub tries { my ($status, $out, $err) = run(@_); return $err }
+like(tries({}, 'drop-db', '--yes', "--env-file=$file"), qr{socket "/from file/\.s\.PGSQL\.7"}, 'values in quotes, blanks, CR, export');
+like(tries({ POSTGRES_HOST => '/from environment' }, 'drop-db', '--yes', "--env-file=$file"), qr{socket "/from environment/\.s\.PGSQL\.7"}, 'the environment wins over the file');
+like(tries({ POSTGRES_HOST => '/from environment' }, 'drop-db', '--yes', '--database-host=/from option', "--env-file=$file"), qr{socket "/from option/\.s\.PGSQL\.7"}, 'and an option over both');
+unlike(tries({}, 'drop-db', '--yes', "--env-file=$file"), qr/warning/, 'without a secret everybody may read it');
+put("POSTGRES_PASSWORD=Sesame\nPOSTGRES_HOST=/nowhere\n", 0644);
+like(tries({}, 'drop-db', '--yes', "--env-file=$file"), qr/^auth-service: warning: everybody on this machine can read the file with the secrets: \Q$file\E\n/, 'a secret that everybody may read: a warning');
+put("POSTGRES_PASSWORD=Sesame\nPOSTGRES_HOST=/nowhere\n", 0640);
+unlike(tries({}, 'drop-db', '--yes', "--env-file=$file"), qr/warning|Sesame/, 'one that a group may: none');
+
+# ---- SIGHUP ----------------------------------------------------------------------------------------
+sub reload
+{
+    my $before = () = $s->shim_log =~ /"message":"(?:reloaded|the settings stay as they are)"/g;
+    kill 'HUP', $s->{shims}[-1]{pid};
+    foreach (1 .. 100)
+    {
+        my @after = $s->shim_log =~ /"message":"(reloaded|the settings stay as they are)"/g;
+        return $after[-1] if @after > $before;
+        sleep 0.02;
+    }
+    return 'nothing';
+}
+sub me { return $s->request('GET', '/users/me', token => $token)->{status} }
+
+# The role's password, which the server demands from now on.
+my $hba = $s->node->data_dir . '/pg_hba.conf';
+my $rules = slurp_file($hba);
+{ open(my $out, '>', $hba) or die; print $out "local all auth_service_shim scram-sha-256\n$rules"; }
+$s->node->reload;
+sub end_backends { $s->sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'auth_service_shim'"); return }
+sub password { $s->sql("ALTER ROLE auth_service_shim PASSWORD '$_[0]'"); return }
+password('Sesame-1');
+put("POSTGRES_PASSWORD=Sesame-1\n");
+$s->shim("--env-file=$file", '--pool-size=4');
+is(me(), 200, 'the password is in the file');
+password('Sesame-2');
+is(me(), 200, 'another password: the connections that there are go on');
+end_backends();
+is(me(), 503, 'others cannot be made');
+put("POSTGRES_PASSWORD=Sesame-2\n");
+is(reload(), 'reloaded', 'SIGHUP');
+is(me(), 200, 'and at once the new password counts');
+
+# While requests go on the settings change to and fro, another role among them, and no request fails.
+$s->sql("CREATE ROLE regress_other LOGIN PASSWORD 'Sesame-3'; SELECT auth.allow_api('regress_other')");
+my @texts = ("POSTGRES_PASSWORD=Sesame-2\n", "POSTGRES_USER=regress_other\nPOSTGRES_PASSWORD=Sesame-3\nAUTH_SERVICE_LOG_LEVEL=debug\nAUTH_SERVICE_HASH_SLOTS=3\n");
+$shim = $s->{shims}[-1]{pid};
+# The environment has PGUSER, which a POSTGRES_USER wins over.
+@answers = $s->parallel(5, sub {
+    if ($_[0] == 5) { foreach (1 .. 30) { put($texts[ $_ % 2 ]); kill 'HUP', $shim; sleep 0.05 } return 'done' }
+    my %seen;
+    my $end = time + 1.6;
+    while (time < $end)
+    {
+        $seen{ $_[0] == 4 ? $s->request('POST', '/auth/login', form => [ username => 'bob@example.com', password => 'Secret123' ])->{status} : me() }++;
+    }
+    return join ' ', keys %seen;
+});
+is("@answers", '200 200 200 200 done', 'SIGHUP under load: no request fails');
+put($texts[1]);
+is(reload(), 'reloaded', 'SIGHUP: another role');
+me();
+is($s->sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth_service_shim'"), 0, 'SIGHUP: the old connections are gone');
+cmp_ok($s->sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'regress_other'"), '>', 0, 'SIGHUP: new ones took their place');
+
+# What is wrong changes nothing, and what cannot change is said.
+foreach (
+    [ "AUTH_SERVICE_MAX_BODY=x\nPOSTGRES_USER=nobody\n", qr/"error":"--max-body \(AUTH_SERVICE_MAX_BODY\) takes a number/ ],
+    [ "DATABASE_URL=mysql://u:Sesame-4\@h/d\n", qr/"error":"the database URL is no connection string/ ],
+    [ "Sesame-4\n", qr/"error":"line 1 of .* is not NAME=value"/ ])
+{
+    my ($text, $message) = @$_;
+    put($text);
+    is(reload(), 'the settings stay as they are', 'a bad file: the settings stay');
+    like($s->shim_log, $message, 'and the log says why');
+    is(me(), 200, 'and they count');
+}
+unlink $file;
+is(reload(), 'the settings stay as they are', 'no file: the settings stay');
+put($texts[1] . "AUTH_SERVICE_MAX_BODY=256\nAUTH_SERVICE_KEEP_ALIVE_TIMEOUT=7\nAUTH_SERVICE_LOG_FORMAT=json\nAUTH_SERVICE_POOL_SIZE=9\n");
+is(reload(), 'reloaded', 'SIGHUP: a smaller body');
+is($s->request('POST', '/auth/refresh', json => { refresh_token => 'x' x 300 })->{status}, 413, 'SIGHUP: counts at once');
+like($s->shim_log, qr/"message":"a setting changes only at the next start","setting":"$_"/, "SIGHUP: $_ does not") foreach qw(AUTH_SERVICE_KEEP_ALIVE_TIMEOUT);
+unlike($s->shim_log, qr/"setting":"AUTH_SERVICE_POOL_SIZE"/, 'SIGHUP: what an option says is not for the file');
+# A log that is quiet does not say when that began.
+sub logs { my $length = length $s->shim_log; me(); return substr $s->shim_log, $length }
+sub until_logs { my ($wanted) = @_; foreach (1 .. 100) { return 1 if logs() =~ $wanted; sleep 0.05 } return 0 }
+put($texts[1] . "AUTH_SERVICE_LOG_LEVEL=error\n");
+kill 'HUP', $shim;
+ok(until_logs(qr/^\z/), 'SIGHUP: the log is quiet now');
+put($texts[1] . "AUTH_SERVICE_LOG_FORMAT=text\n");
+kill 'HUP', $shim;
+ok(until_logs(qr/^\S+ info request .*status=200/m), 'SIGHUP: and then text');
+unlike($s->shim_log, qr/Sesame/, 'no password is in the log');
+is($s->stop_shim, 0, 'SIGTERM: exit status 0');
+done_testing();
