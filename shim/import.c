@@ -189,9 +189,10 @@ is_complete(struct import *import)
 static struct db_admin *
 open_source(const struct config *config)
 {
-    struct config source = {.database_url = config->import_from};
+    static struct config source; /* for good: db_check_url may put a text of its own into it */
     struct db_admin *admin;
 
+    source.database_url = config->import_from;
     if (!db_check_url(&source))
         return NULL;
     admin = db_admin_open(&source, NULL);
