@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "framing.h"
+#include "header.h"
 #include "http.h"
 #include "http_io.h"
 #include "log.h"
@@ -39,9 +40,7 @@ choose_id(const char *given, char *id)
     unsigned char random[16];
     size_t i;
 
-    if (given != NULL && given[0] != '\0' && strlen(given) <= HTTP_REQUEST_ID_MAX &&
-        given[strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")] ==
-            '\0') {
+    if (given != NULL && header_is_request_id(given)) {
         strcpy(id, given);
         return;
     }
