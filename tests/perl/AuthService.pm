@@ -127,9 +127,12 @@ sub DESTROY
     foreach my $shim (@{ $self->{shims} })
     {
         # Under a sanitizer: what it has lost is counted where it ends by itself.
-        my $until = $ENV{ASAN_OPTIONS} ? time + 40 : 0;
-        kill 'TERM', $shim->{pid} if $until;
-        sleep 0.02 while time < $until && !waitpid($shim->{pid}, POSIX::WNOHANG());
+        if ($ENV{ASAN_OPTIONS})
+        {
+            kill 'TERM', $shim->{pid};
+            for (1 .. 2000) { last if waitpid($shim->{pid}, POSIX::WNOHANG()); sleep 0.02 }
+        }
+        kill 'KILL', $shim->{pid};
         waitpid $shim->{pid}, 0;
     }
 }
