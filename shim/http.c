@@ -159,11 +159,15 @@ serve(struct http_server *server, struct mg_connection *connection)
 
 /* ---- civetweb's callbacks --------------------------------------------------------------- */
 
+/* Whether this thread's request has reached begin_request. */
+static _Thread_local bool was_begun;
+
 static int
 begin_request(struct mg_connection *connection)
 {
     struct http_server *server = mg_get_user_data(mg_get_context(connection));
 
+    was_begun = true;
     atomic_fetch_add(&server->under_way, 1);
     if (atomic_load(&server->draining)) {
         struct http_request request = {.began = clock_microseconds(),
@@ -175,6 +179,19 @@ begin_request(struct mg_connection *connection)
         serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
     return 200; /* handled, whatever the status was: civetweb only wants to log it */
+}
+
+/*
+ * civetweb gives a request up without a word where it has no memory for it, and takes what the client sends next
+ * for a new one.
+ */
+static void
+end_request(const struct mg_connection *connection, int status)
+{
+    (void)status;
+    if (!was_begun)
+        mg_disable_connection_keep_alive((struct mg_connection *)connection);
+    was_begun = false;
 }
 
 static int
@@ -270,6 +287,7 @@ http_start(const struct config *config, const struct http_handler *handler)
                              "",
                              NULL};
     struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                     .end_request = end_request,
                                      .http_error = http_error,
                                      .log_message = log_message,
                                      .init_connection = init_connection,

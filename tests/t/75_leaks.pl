@@ -132,7 +132,7 @@ foreach my $pid (@backends)
     my $more = bytes($pid) - $before{$pid};
     cmp_ok($more, '<', 1024, "a session of its: $more KB more than $before{$pid}");
 }
-is(count_in('fd'), $s->{baseline}[0], "descriptors: $s->{baseline}[0]");
+cmp_ok(count_in('fd'), '<=', $s->{baseline}[0], "descriptors: $s->{baseline}[0] at most");
 is(count_in('task'), $s->{baseline}[1], "threads: $s->{baseline}[1]");
 
 # ---- One session, calls that fail somewhere behind the libraries' allocations ----------------------------------
