@@ -113,8 +113,9 @@ sub run
     return \%all;
 }
 
-# A session's caches and its plans grow for so long; what grows on behind that is lost.
-my $warm = $requests < 60000 ? $requests : 60000;
+# A session's memory grows by a megabyte in its first 200,000 requests, and by a tenth of that in the 400,000 after them: so as many
+# come first as are measured then.
+my $warm = $requests;
 run($warm, 0);
 my @backends = backends();
 $s->{baseline} = [ count_in('fd'), count_in('task') ];
