@@ -34,8 +34,8 @@ open_faults(void)
 {
     const char *name = getenv("SHIM_FAULTS");
     int fd = name != NULL ? open(name, O_RDWR | O_CLOEXEC) : -1;
-    void *map = fd >= 0 ? mmap(NULL, sizeof(none), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-                        : MAP_FAILED;
+    void *map =
+        fd >= 0 ? mmap(NULL, sizeof(none), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
 
     if (map == MAP_FAILED)
         _exit(126);
@@ -58,8 +58,8 @@ next_random(void)
 static int
 fails(void)
 {
-    int wanted = atomic_load(&faults->per_million) > 0 &&
-                 next_random() < atomic_load(&faults->per_million);
+    int wanted =
+        atomic_load(&faults->per_million) > 0 && next_random() < atomic_load(&faults->per_million);
 
     if (!wanted && atomic_load(&faults->countdown) > 0)
         wanted = atomic_fetch_sub(&faults->countdown, 1) == 1;
