@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test fuzz-tokens lint sanitize soak-refresh crash soak docker-check psql help
+.PHONY: run test fuzz-tokens fuzz lint sanitize valgrind leaks soak-refresh crash soak docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -26,13 +26,25 @@ fuzz-tokens:
 	@scripts/bootstrap build test
 	@FUZZ_TOKENS=$${FUZZ_TOKENS:-2000000} scripts/test tests/t/63_token_mutations.pl
 
+fuzz:
+	@scripts/bootstrap build fuzz
+	@scripts/fuzz $(FUZZ)
+
 lint:
 	@scripts/bootstrap build lint
 	@scripts/lint
 
 sanitize:
 	@scripts/bootstrap build test
-	@scripts/sanitize
+	@scripts/sanitize $(TESTS)
+
+valgrind:
+	@scripts/bootstrap build test valgrind
+	@scripts/valgrind $(TESTS)
+
+leaks:
+	@scripts/bootstrap build test
+	@LEAK_REQUESTS=$(or $(LEAK_REQUESTS),200000) scripts/test tests/t/75_leaks.pl
 
 soak-refresh:
 	@scripts/bootstrap build test
@@ -57,6 +69,7 @@ help:
 	@echo 'make run        install what is missing, build, serve on http://127.0.0.1:8000 (PORT=...)'
 	@echo 'make test       the same, then every test (TESTS="tests/pgtap/01_register.sql ..." for some)'
 	@echo 'make fuzz-tokens  2,000,000 mutated access tokens, of which none may be good (FUZZ_TOKENS=, FUZZ_SEED=)'
+	@echo 'make fuzz       libFuzzer on what reads tokens, e-mail addresses, forms and headers (FUZZ_SECONDS=60, FUZZ="token ...")'
 	@echo 'make psql       psql on the cluster of make run (ARGS="-Atc ...")'
 	@echo 'make            build the extension and shim/auth-service'
 	@echo 'make install    install both; make installcheck tests against a running server'
@@ -65,6 +78,8 @@ help:
 	@echo 'make crash      kill -9 of the server in the middle of registrations, refreshes and balance changes (ROUNDS=20)'
 	@echo 'make soak       an hour of mixed load with a fault every 30 seconds (SOAK_SECONDS=3600, FAULT_EVERY=30, SEED=...)'
 	@echo 'make sanitize   the tests over HTTP, with the shim under ASan and UBSan, then under TSan'
+	@echo 'make valgrind   the SQL tests in a server under valgrind (TESTS=...)'
+	@echo 'make leaks      what 200,000 requests and 200,000 calls leave behind (LEAK_REQUESTS=...)'
 	@echo 'make docker-check  build the images, run them with Docker Compose, try what README says of them'
 	@echo 'make clean      remove what was built'
 
@@ -147,6 +162,8 @@ shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*.h shim/docs/*) Makefile aut
 
 installcheck:
 	@scripts/installcheck
+
+include tests/fuzz/fuzz.mk
 
 .PHONY: installcheck sanitized-shim install-shim uninstall-shim clean-shim
 

@@ -26,6 +26,9 @@
 #include "throttle.h"
 #include "token.h"
 
+/* More than the server has in store: it is the system's memory that is asked for. */
+#define PROBE_BYTES 65536
+
 PG_FUNCTION_INFO_V1(auth_service_introspect);
 PG_FUNCTION_INFO_V1(auth_service_revoke_token);
 
@@ -180,6 +183,20 @@ FindSession(text *given, int64 *user_id, pg_uuid_t *session_id)
 }
 
 /*
+ * The same, for one to whom "none" is good news.  The libraries that read tokens also refuse what they have
+ * no memory for, and do not tell: so a refusal is believed when it is said again while there is memory, of
+ * which palloc asks the system for so much, and raises where there is none.
+ */
+static bool
+FindSessionSurely(text *given, int64 *user_id, pg_uuid_t *session_id)
+{
+    if (FindSession(given, user_id, session_id))
+        return true;
+    pfree(palloc(PROBE_BYTES));
+    return FindSession(given, user_id, session_id);
+}
+
+/*
  * SQL function: revoke_token(token text) returns void
  *
  * Ends the session of an access token that authenticate would take, or of a refresh token, used or
@@ -193,7 +210,7 @@ auth_service_revoke_token(PG_FUNCTION_ARGS)
     pg_uuid_t session_id;
     bool ended;
 
-    if (given == NULL || !FindSession(given, &user_id, &session_id))
+    if (given == NULL || !FindSessionSurely(given, &user_id, &session_id))
         PG_RETURN_VOID();
     StoreCommitDurably();
     ended = IsNoSession(&session_id) ? StoreImportedTokensEnd(user_id)

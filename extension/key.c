@@ -372,10 +372,10 @@ KeyActive(void)
 /*
  * Whether these bytes are the HMAC of this text, by the server's own.  libjwt does not look whether its HMAC
  * was computed: where it was not, for want of memory, it takes whatever lay there before, which may be that
- * of another token.  So what libjwt says has to be said twice.
+ * of another token.  So what libjwt says has to be said twice.  Raises where there is no memory to tell.
  */
 static bool
-HmacAgrees(const SigningKey *key, const char *input, const unsigned char *bytes, Size size)
+HmacAgrees(const SigningKey *key, const char *input, const unsigned char *bytes)
 {
     unsigned char digest[PG_SHA256_DIGEST_LENGTH];
     unsigned char difference = 0;
@@ -383,14 +383,15 @@ HmacAgrees(const SigningKey *key, const char *input, const unsigned char *bytes,
     bool good;
     Size i;
 
-    good = size == sizeof(digest) && hmac != NULL &&
-           pg_hmac_init(hmac, key->secret, (Size)key->secret_size) >= 0 &&
+    good = hmac != NULL && pg_hmac_init(hmac, key->secret, (Size)key->secret_size) >= 0 &&
            pg_hmac_update(hmac, (const uint8 *)input, strlen(input)) >= 0 &&
            pg_hmac_final(hmac, digest, sizeof(digest)) >= 0;
     pg_hmac_free(hmac);
-    for (i = 0; good && i < sizeof(digest); i++)
+    if (!good)
+        ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+    for (i = 0; i < sizeof(digest); i++)
         difference |= (unsigned char)(digest[i] ^ bytes[i]);
-    return good && difference == 0;
+    return difference == 0;
 }
 
 /* Write the key's signature of this text in base64url; false where that failed. */
@@ -403,7 +404,7 @@ KeySign(SigningKey *key, const char *input, char *signature)
     if (IsHmac(key->algorithm))
         return JwtSign(key, input, signature) &&
                Base64UrlDecode(signature, strlen(signature), raw) == JWT_SIGNATURE_BYTES &&
-               HmacAgrees(key, input, raw, JWT_SIGNATURE_BYTES);
+               HmacAgrees(key, input, raw);
     if (key->private_key == NULL ||
         !CryptoSign(key->algorithm, key->private_key, input, strlen(input), raw, &size))
         return false;
@@ -420,7 +421,8 @@ KeyVerify(SigningKey *key, const char *input, const char *signature, const unsig
           Size size)
 {
     if (IsHmac(key->algorithm))
-        return JwtVerify(key, input, signature) && HmacAgrees(key, input, decoded, size);
+        return JwtVerify(key, input, signature) && size == JWT_SIGNATURE_BYTES &&
+               HmacAgrees(key, input, decoded);
     return CryptoVerify(key->algorithm, key->public_key, input, strlen(input), decoded, size,
                         key->imported_until == 0);
 }

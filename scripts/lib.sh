@@ -96,7 +96,7 @@ make_cluster() {
 start_cluster() {
     as_owner "$PG_BIN/pg_ctl" -D "$1" -l "$2" -w -t 60 \
         -o "-c listen_addresses='' -c unix_socket_directories='$3' -c extension_destdir='$state/stage' $4" \
-        start >/dev/null 2>&1 9>&- || fail "PostgreSQL did not start: $(tail -n 1 "$2") (log: $2)"
+        ${POSTGRES_PROGRAM:+-p "$POSTGRES_PROGRAM"} start >/dev/null 2>&1 9>&- || fail "PostgreSQL did not start: $(tail -n 1 "$2") (log: $2)"
 }
 
 # Install the extension below a folder, for a cluster with extension_destdir, and print nothing.

@@ -33,6 +33,10 @@ static const struct db_statement origin_statement = {
 #define CONNECTION_WAIT 2000
 #define HASH_WAIT       5000
 
+/* libpq waits for the end of an answer that it had no memory for; what it says is looked at after so many
+ * milliseconds in which nothing has come. */
+#define LOOK_AGAIN 250
+
 /* Of a request, in microseconds; the database takes no older one. */
 #define AGE_MAX 10000000LL
 
@@ -74,6 +78,22 @@ send_statement(struct call *call, const struct db_statement *statement,
                                NULL, 0) == 1;
 }
 
+/* The moment so many milliseconds from now, or the deadline where that is earlier. */
+static long long
+earlier(long long deadline, long long milliseconds)
+{
+    long long moment = clock_now() + milliseconds;
+
+    return moment < deadline ? moment : deadline;
+}
+
+/* Whether libpq has run out of memory, its own word for it, since the call began. */
+static bool
+has_lost_memory(const PGconn *pg)
+{
+    return strstr(PQerrorMessage(pg), "out of memory") != NULL;
+}
+
 /* The next result; NULL where it did not come in time or the connection is lost. */
 static PGresult *
 next_result(struct call *call)
@@ -87,8 +107,9 @@ next_result(struct call *call)
         if (unsent < 0)
             return NULL;
         if (unsent > 0 || PQisBusy(pg)) {
-            if (!db_wait(pg, unsent > 0, call->deadline)) {
-                call->timed_out = PQsocket(pg) >= 0;
+            if (!db_wait(pg, unsent > 0, earlier(call->deadline, LOOK_AGAIN)) &&
+                (PQsocket(pg) < 0 || clock_now() >= call->deadline || has_lost_memory(pg))) {
+                call->timed_out = PQsocket(pg) >= 0 && clock_now() >= call->deadline;
                 return NULL;
             }
             if (!PQconsumeInput(pg))
@@ -141,7 +162,8 @@ note_prepared(struct call *call, const PGresult *result)
 
 /*
  * Read until the Sync's answer; the connection is good for another call then.  NULL where that
- * answer did not come.
+ * answer did not come, or where one before it is missing, for want of memory: what would be kept then might
+ * be the answer to another statement.
  */
 static PGresult *
 read_results(struct call *call)
@@ -152,7 +174,9 @@ read_results(struct call *call)
     while ((next = next_result(call)) != NULL) {
         if (PQresultStatus(next) == PGRES_PIPELINE_SYNC) {
             PQclear(next);
-            return kept;
+            if (call->received == call->sent)
+                return kept;
+            break;
         }
         note_prepared(call, next);
         note_identity(call, next);
@@ -255,19 +279,12 @@ run_call(struct call *call, const struct db_caller *caller, const struct db_stat
     else
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
     result->user_id = call->user_id;
-    if (answer == NULL || PQstatus(pg) != CONNECTION_OK ||
-        PQtransactionStatus(pg) != PQTRANS_IDLE || PQpipelineStatus(pg) != PQ_PIPELINE_ON ||
-        PQisBusy(pg) || is_out_of_step(result) || result->length > KEPT_BYTES_MAX)
+    /* Where libpq itself has failed, who knows what it has missed. */
+    if ((result->outcome != DB_DONE && result->outcome != DB_ERROR) ||
+        PQstatus(pg) != CONNECTION_OK || PQtransactionStatus(pg) != PQTRANS_IDLE ||
+        PQpipelineStatus(pg) != PQ_PIPELINE_ON || PQisBusy(pg) || is_out_of_step(result) ||
+        result->length > KEPT_BYTES_MAX)
         pool_drop(call->connection);
-}
-
-/* The moment so many milliseconds from now, or the deadline where that is earlier. */
-static long long
-earlier(long long deadline, long long milliseconds)
-{
-    long long moment = clock_now() + milliseconds;
-
-    return moment < deadline ? moment : deadline;
 }
 
 static enum pool_use

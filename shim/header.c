@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "header.h"
+#include "http.h"
 
 const char *
 header_bearer_token(const char *authorization, bool *is_bearer)
@@ -51,4 +52,12 @@ header_is_media_type(const char *content_type, const char *media_type)
         rest += length;
     }
     return *rest == '\0';
+}
+
+bool
+header_is_request_id(const char *given)
+{
+    return given[0] != '\0' && strlen(given) <= HTTP_REQUEST_ID_MAX &&
+           given[strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                               "-_.")] == '\0';
 }

@@ -16,4 +16,7 @@ const char *header_bearer_token(const char *authorization, bool *is_bearer);
 /* Whether a Content-Type names this media type, in UTF-8; what its other parameters say is not asked. */
 bool header_is_media_type(const char *content_type, const char *media_type);
 
+/* Whether a client's X-Request-ID is one that can be answered and logged as it is. */
+bool header_is_request_id(const char *given);
+
 #endif

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "crowd.h"
 #include "framing.h"
+#include "header.h"
 #include "http.h"
 #include "http_io.h"
 #include "log.h"
@@ -49,9 +50,7 @@ choose_id(const char *given, char *id)
     unsigned char random[16];
     size_t i;
 
-    if (given != NULL && given[0] != '\0' && strlen(given) <= HTTP_REQUEST_ID_MAX &&
-        given[strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")] ==
-            '\0') {
+    if (given != NULL && header_is_request_id(given)) {
         strcpy(id, given);
         return;
     }
@@ -190,6 +189,9 @@ introduce(const struct mg_connection *connection)
     place_introduce(info->remote_addr, info->remote_port);
 }
 
+/* Whether this thread's request has reached begin_request. */
+static _Thread_local bool was_begun;
+
 static int
 begin_request(struct mg_connection *connection)
 {
@@ -197,6 +199,7 @@ begin_request(struct mg_connection *connection)
 
     introduce(connection);
     place_work();
+    was_begun = true;
     atomic_fetch_add(&server->under_way, 1);
     if (atomic_load(&server->draining)) {
         struct http_request request = {.began = clock_microseconds(),
@@ -210,6 +213,19 @@ begin_request(struct mg_connection *connection)
     atomic_fetch_sub(&server->under_way, 1);
     place_wait(PLACE_AWAITS_HEAD, 0);
     return 200; /* handled, whatever the status was: civetweb only wants to log it */
+}
+
+/*
+ * civetweb gives a request up without a word where it has no memory for it, and takes what the client sends next
+ * for a new one.
+ */
+static void
+end_request(const struct mg_connection *connection, int status)
+{
+    (void)status;
+    if (!was_begun)
+        mg_disable_connection_keep_alive((struct mg_connection *)connection);
+    was_begun = false;
 }
 
 static int
@@ -346,6 +362,7 @@ http_start(const struct config *config, const struct capacity *capacity,
                              "",
                              NULL};
     struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                     .end_request = end_request,
                                      .http_error = http_error,
                                      .log_message = log_message,
                                      .init_connection = init_connection,

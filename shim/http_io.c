@@ -165,7 +165,8 @@ http_write_error(const struct config *config, struct mg_connection *connection,
         response.body = body.data;
         response.body_length = body.length;
         http_write_response(config, connection, request, &response);
-    }
+    } else /* what is wrong with this request must not become a part of the next one */
+        mg_disable_connection_keep_alive(connection);
     buffer_free(&body);
 }
 

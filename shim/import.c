@@ -189,10 +189,12 @@ is_complete(struct import *import)
 static struct db_admin *
 open_source(const struct config *config)
 {
-    struct config source = {.database_url = config->import_from};
-    const char *problem = db_check_url(&source);
+    static struct config source; /* for good: db_check_url may put a text of its own into it */
+    const char *problem;
     struct db_admin *admin;
 
+    source.database_url = config->import_from;
+    problem = db_check_url(&source);
     if (problem != NULL) {
         fprintf(stderr, "auth-service: %s\n", problem);
         return NULL;

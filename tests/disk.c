@@ -45,7 +45,7 @@ is_full(int fd)
 #define REAL(name)                                                                                 \
     static __typeof__(name) *real;                                                                 \
     if (real == NULL)                                                                              \
-        real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+    real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
 #define FULL(fd)                                                                                   \
     if (is_full(fd)) {                                                                             \

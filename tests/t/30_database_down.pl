@@ -56,7 +56,12 @@ $s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 14');
 $s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
 my $shim = $s->{shims}[-1]{pid};
 my @answers = $s->parallel(3, sub {
-    if ($_[0] == 3) { sleep 0.7; kill 'TERM', $shim; return 'sent' }
+    if ($_[0] == 3)
+    {
+        $s->node->poll_query_until('auth_service', "SELECT count(*) = 2 FROM pg_stat_activity WHERE usename = 'auth_service_shim' AND state = 'active'");
+        kill 'TERM', $shim;
+        return 'sent';
+    }
     return $s->request('POST', '/auth/register', json => { email => "last$_[0]\@example.com", password => 'Secret123' })->{status};
 });
 is("@answers", '200 200 sent', 'SIGTERM: the requests under way are answered');

@@ -1,4 +1,5 @@
-# Memory that runs out at any moment never makes a bad token good, nor a bad signature, and ends no backend.
+# Memory that runs out at any moment never makes a bad token good, nor a bad signature, ends no backend, and leaves no token good
+# that was said to be revoked.
 use strict;
 use warnings;
 use AuthService;
@@ -87,6 +88,92 @@ foreach my $algorithm (qw(HS256 ES256 RS256 EdDSA))
     my @tokens = $tokens =~ /^(eyJ.*)$/mg;
     is($s->sql('SELECT count(*) FROM unnest(ARRAY[' . join(',', map { "'$_'" } @tokens) . ']) t WHERE auth.verify_token(t) IS NULL'), 0, scalar(@tokens) . ' signed meanwhile are all good');
 }
+
+# ---- Every other call that tokens or keys go through ----------------------------------------------------------
+
+# The server with a key-encryption key, so that what is made is sealed, and opened again.
+my $kek = "$folder/kek";
+PostgreSQL::Test::Utils::append_to_file($kek, ('0123456789abcdef' x 4) . "\n");
+chmod 0600, $kek;
+$s->node->append_conf('postgresql.conf', "auth_service.key_encryption_command = 'cat $kek'");
+$s->node->reload;
+$s->node->poll_query_until('auth_service', "SELECT current_setting('auth_service.key_encryption_command') <> ''") or die;
+$s->sql("SELECT auth.rotate_signing_key('ES256'); SELECT auth.seal_signing_keys()");
+$s->sql("SELECT auth.register('eve\@example.com', 'Secret123')");
+my $pem = qx(openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 2>/dev/null | openssl pkey -pubout);
+
+# A call, what is made ready for it with enough memory, and what holds when it has answered.
+my @calls = (
+    [ 'login', '', "(auth.login('ann\@example.com', 'Secret123')).access_token", "auth.verify_token(said) IS NOT NULL" ],
+    [ 'login, wrong password', '', "(auth.login('ann\@example.com', 'Secret124')).access_token", 'said IS NULL' ],
+    [ 'refresh', "given := (auth.login('ann\@example.com', 'Secret123')).refresh_token", '(auth.refresh(given)).access_token', 'auth.verify_token(said) IS NOT NULL' ],
+    # A character of its tag.
+    [ 'refresh, forged', "given := (auth.login('ann\@example.com', 'Secret123')).refresh_token; given := overlay(given PLACING CASE substr(given, 70, 1) WHEN 'A' THEN 'B' ELSE 'A' END FROM 70)",
+        '(auth.refresh(given)).access_token', 'said IS NULL' ],
+    [ 'introspect, access', "given := (auth.login('ann\@example.com', 'Secret123')).access_token; PERFORM auth.authenticate(given)", "auth.introspect(given)->>'active'", "said = 'true'" ],
+    [ 'introspect, refresh', "PERFORM auth.authenticate((auth.login('ann\@example.com', 'Secret123')).access_token); given := (auth.login('ann\@example.com', 'Secret123')).refresh_token",
+        "auth.introspect(given)->>'active'", "said = 'true'" ],
+    [ "introspect, another's", "PERFORM auth.authenticate((auth.login('eve\@example.com', 'Secret123')).access_token); given := (auth.login('ann\@example.com', 'Secret123')).refresh_token",
+        "auth.introspect(given)->>'active'", "said = 'false'" ],
+    (map { [ "revoke_token, access of $_", "PERFORM auth.rotate_signing_key('$_'); given := (auth.login('ann\@example.com', 'Secret123')).access_token", "auth.revoke_token(given)::text",
+        'auth.verify_token(given) IS NULL' ] } qw(HS256 ES256 RS256 EdDSA)),
+    [ 'revoke_token, refresh', "given := (auth.login('ann\@example.com', 'Secret123')).refresh_token", "auth.revoke_token(given)::text", '(auth.refresh(given)).access_token IS NULL' ],
+    [ 'jwks', '', "auth.jwks()->>'keys'", "jsonb_array_length(said::jsonb) > 0 AND said !~ '\"d\"'" ],
+    (map { [ "rotate_signing_key $_", '', "auth.rotate_signing_key('$_')", "auth.verify_token((auth.login('ann\@example.com', 'Secret123')).access_token) IS NOT NULL" ] } qw(HS256 ES256 EdDSA)),
+    [ 'import_signing_key HS256', '', "auth.import_signing_key('HS256', 'another secret of 32 bytes, at least', '1 day')", "said LIKE 'imported-%'" ],
+    [ 'import_signing_key ES256', '', "auth.import_signing_key('ES256', '$pem', '1 day')", "said LIKE 'imported-%'" ],
+    [ 'import_signing_key, none', '', "auth.import_signing_key('ES256', 'x', '1 day')", 'false' ],
+    [ 'seal_signing_keys', '', 'auth.seal_signing_keys()::text', "said::int >= 0" ],
+);
+
+my $all_hit = 0;
+foreach (@calls)
+{
+    my ($name, $before, $call, $good) = @$_;
+    $before .= ';' if $before;
+    my ($code, $out, $err) = $s->node->psql(
+        'auth_service',
+        "DO \$\$
+        DECLARE
+            said text; given text; is_good bool;
+            bad int := 0; done int := 0; raised int := 0; lost int := 0; hit int; hits int := 0; codes text := '';
+        BEGIN
+            -- Once with enough memory: the key-encryption key is read then, and the keys.
+            $before
+            BEGIN said := $call; EXCEPTION WHEN invalid_parameter_value THEN NULL; END;
+            FOR nth IN 1..40 LOOP
+                FOR lasting IN 0..1 LOOP
+                    BEGIN
+                        $before
+                        BEGIN
+                            PERFORM fault(nth, lasting = 1);
+                            said := $call;
+                            hit := failures();
+                            hits := hits + hit;
+                            is_good := $good;
+                            -- With memory that ran out, NULL and false are no answers but errors; a refusal is.
+                            IF is_good THEN done := done + 1;
+                            ELSIF hit > 0 AND (said IS NULL OR said = 'false') THEN lost := lost + 1;
+                            ELSE bad := bad + 1; codes := codes || format(' nth %s hit %s said %s', nth, hit, left(said, 20));
+                            END IF;
+                        EXCEPTION WHEN OTHERS THEN
+                            hits := hits + failures();
+                            raised := raised + 1;
+                            IF position(SQLERRM in codes) = 0 THEN codes := codes || ' ' || SQLSTATE || ' ' || SQLERRM; END IF;
+                        END;
+                        -- Nothing of a round stays: neither keys nor sessions.
+                        RAISE EXCEPTION 'undo' USING ERRCODE = 'UNDOX';
+                    EXCEPTION WHEN SQLSTATE 'UNDOX' THEN NULL;
+                    END;
+                END LOOP;
+            END LOOP;
+            RAISE NOTICE 'bad % done % lost % raised % hits % codes%', bad, done, lost, raised, hits, codes;
+        END \$\$");
+    my ($bad, $done, $lost, $raised, $hits, $codes) = $err =~ /bad (\d+) done (\d+) lost (\d+) raised (\d+) hits (\d+) codes(.*)/;
+    is($bad, 0, "$name: done " . ($done // '?') . ", refused " . ($lost // '?') . ", raised " . ($raised // '?') . ", $hits failures;$codes") or diag $err;
+    $all_hit += $hits // 0;
+}
+cmp_ok($all_hit, '>', 500, "$all_hit allocations failed");
 is($s->sql('SELECT pg_postmaster_start_time()'), $started, 'no backend died');
 unlike($s->server_log, qr/terminated by signal/, 'nor crashed');
 done_testing();

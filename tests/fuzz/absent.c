@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * absent.c: functions of the server and of ours that the harnesses' files name and no harness calls.
+ */
+#include <stdlib.h>
+
+#define ABSENT(name)                                                                               \
+    extern void name(void);                                                                        \
+    void name(void)                                                                                \
+    {                                                                                              \
+        abort();                                                                                   \
+    }
+
+ABSENT(DirectFunctionCall1Coll)
+ABSENT(DirectFunctionCall2Coll)
+ABSENT(ProcessInterrupts)
+ABSENT(SealCurrent)
+ABSENT(SealHas)
+ABSENT(SealOpen)
+ABSENT(SealRequire)
+ABSENT(SealSecret)
+ABSENT(StoreKeyInsert)
+ABSENT(StoreKeyNewest)
+ABSENT(StoreKeySigning)
+ABSENT(escape_json)
+ABSENT(lower)
+ABSENT(unicode_normalize_func)

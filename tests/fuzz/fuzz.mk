@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+#
+# fuzz.mk: the harnesses, one program each, for scripts/fuzz and tests/t/74_fuzz_corpora.pl:
+#
+#   make fuzz-harnesses FUZZ_DIR=DIR [FUZZ_CC=clang FUZZ_FLAGS=... FUZZ_MAIN=]
+#
+# Without more they are built by the compiler that builds all else, under ASan and UBSan, to replay files.
+
+FUZZ_CC ?= $(CC)
+FUZZ_FLAGS ?= -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_MAIN ?= tests/fuzz/replay.c
+FUZZ_HARNESSES = base64url email field form framing header json pem refresh_token token
+
+FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -fno-omit-frame-pointer \
+	$(FUZZ_FLAGS) -Itests/fuzz
+FUZZ_SERVER_CFLAGS = -Iextension -I$(shell $(PG_CONFIG) --includedir-server) $(filter-out -MMD -MP,$(PG_CPPFLAGS))
+FUZZ_SERVER = tests/fuzz/server.c tests/fuzz/absent.c extension/base64url.c
+FUZZ_SERVER_LIBS = -Wl,--wrap=time,--wrap=dlopen -L$(shell $(PG_CONFIG) --pkglibdir) -L$(shell $(PG_CONFIG) --libdir) \
+	-lpgcommon -lpgport -lcrypto -ldl -lm
+
+FUZZ_KEY = $(addprefix extension/,key.c jwt_library.c crypto_key.c crypto_signature.c)
+fuzz_base64url = extension/cursor.c
+fuzz_email = extension/email.c extension/text.c
+fuzz_field = extension/argument_type.c extension/errors.c
+fuzz_pem = $(FUZZ_KEY)
+fuzz_refresh_token = extension/refresh_token.c
+fuzz_token = extension/token.c $(FUZZ_KEY)
+fuzz_form = $(addprefix shim/,form.c buffer.c parameters.c router.c routes.c statements.c)
+fuzz_framing = shim/framing.c
+fuzz_header = $(addprefix shim/,header.c router.c routes.c statements.c)
+fuzz_json = $(addprefix shim/,buffer.c log.c problem.c parameters.c form.c router.c routes.c statements.c)
+
+FUZZ_OF_SHIM = form framing header json
+
+ifdef FUZZ_DIR
+
+fuzz-harnesses: $(addprefix $(FUZZ_DIR)/,$(FUZZ_HARNESSES))
+
+$(addprefix $(FUZZ_DIR)/,$(FUZZ_OF_SHIM)): $(FUZZ_DIR)/%: tests/fuzz/%.c
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -Ishim -I$(shell $(PG_CONFIG) --includedir) -o $@ $< $(FUZZ_MAIN) $(fuzz_$*)
+
+$(addprefix $(FUZZ_DIR)/,$(filter-out $(FUZZ_OF_SHIM),$(FUZZ_HARNESSES))): $(FUZZ_DIR)/%: tests/fuzz/%.c
+	$(FUZZ_CC) $(FUZZ_CFLAGS) $(FUZZ_SERVER_CFLAGS) -o $@ $< $(FUZZ_MAIN) $(FUZZ_SERVER) $(fuzz_$*) $(FUZZ_SERVER_LIBS)
+
+.PHONY: fuzz-harnesses
+
+endif
