@@ -13,7 +13,8 @@ system('gcc', '-shared', '-fPIC', '-O1', "-I$include", '-o', "$folder/faults.so"
 
 my $s = AuthService->new('faults');
 $s->command('init-db');
-$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 4');
+# Failures are counted, and none is too many.
+$s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 4; ALTER DATABASE auth_service SET auth_service.throttle_account_failures = 1000');
 $s->node->stop;
 { local $ENV{LD_PRELOAD} = "$folder/faults.so"; $s->node->start; }
 $s->sql("CREATE FUNCTION fault(nth int, lasting bool) RETURNS bool LANGUAGE c AS '$folder/faults.so';
