@@ -23,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -36,6 +37,7 @@
 static char *identity_text = NULL;      /* the setting's variable */
 static const Identity *identity = NULL; /* the same, parsed; NULL without one */
 static bool setting_identity = false;   /* true only while we set it ourselves */
+static Jsonb *identity_claims = NULL;   /* what jwt() gives, once it was asked for */
 
 PG_FUNCTION_INFO_V1(auth_service_uid);
 PG_FUNCTION_INFO_V1(auth_service_role);
@@ -60,23 +62,18 @@ ParseIdentity(const char *value)
     char *role = strchr(copy, ' ');
     char *session = role ? strchr(role + 1, ' ') : NULL;
     char *claims = session ? strchr(session + 1, ' ') : NULL;
-    UserRole user_role;
-    Jsonb *jsonb;
     Identity *parsed;
 
     if (claims == NULL)
         return NULL;
     *role++ = *session++ = *claims++ = '\0';
-    user_role = strcmp(role, "admin") == 0 ? USER_ROLE_ADMIN : USER_ROLE_USER;
-    jsonb = IdentityClaims(claims, user_role);
-    parsed = CompatGucAlloc(offsetof(Identity, claims) + VARSIZE(jsonb));
+    parsed = CompatGucAlloc(offsetof(Identity, claims) + strlen(claims) + 1);
     if (parsed == NULL)
         return NULL;
     parsed->user_id = strtoll(copy, NULL, 10);
-    parsed->role = user_role;
+    parsed->role = strcmp(role, "admin") == 0 ? USER_ROLE_ADMIN : USER_ROLE_USER;
     parsed->session_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(session)));
-    parsed->claims_size = VARSIZE(jsonb);
-    memcpy(parsed->claims, jsonb, VARSIZE(jsonb));
+    strcpy(parsed->claims, claims);
     pfree(copy);
     return parsed;
 }
@@ -99,6 +96,9 @@ static void
 IdentityAssign(const char *newval, void *extra)
 {
     identity = extra;
+    if (identity_claims != NULL)
+        pfree(identity_claims);
+    identity_claims = NULL;
 }
 
 void
@@ -275,7 +275,11 @@ auth_service_role(PG_FUNCTION_ARGS)
     PG_RETURN_OID(values[identity->role]);
 }
 
-/* SQL function: jwt() returns jsonb: the claims of the identity's token, NULL without one. */
+/*
+ * SQL function: jwt() returns jsonb: the claims of the identity's token, NULL without one.
+ *
+ * Few ask, but those in a policy, for each row: the text is parsed at the first time.
+ */
 Datum
 auth_service_jwt(PG_FUNCTION_ARGS)
 {
@@ -283,8 +287,14 @@ auth_service_jwt(PG_FUNCTION_ARGS)
 
     if (identity == NULL)
         PG_RETURN_NULL();
+    if (identity_claims == NULL) {
+        Jsonb *claims = IdentityClaims(identity->claims, identity->role);
+
+        identity_claims = MemoryContextAlloc(TopMemoryContext, VARSIZE(claims));
+        memcpy(identity_claims, claims, VARSIZE(claims));
+    }
     /* A copy: what is returned may outlive the identity. */
-    copy = palloc(identity->claims_size);
-    memcpy(copy, identity->claims, identity->claims_size);
+    copy = palloc(VARSIZE(identity_claims));
+    memcpy(copy, identity_claims, VARSIZE(identity_claims));
     PG_RETURN_JSONB_P(copy);
 }

@@ -13,8 +13,7 @@ typedef struct Identity {
     int64 user_id;
     UserRole role; /* the database's, read by authenticate, not the token's */
     pg_uuid_t session_id;
-    Size claims_size;
-    char claims[FLEXIBLE_ARRAY_MEMBER]; /* the token's claims: a jsonb varlena, int-aligned */
+    char claims[FLEXIBLE_ARRAY_MEMBER]; /* the token's: JSON text */
 } Identity;
 
 extern void IdentityInit(void);

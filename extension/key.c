@@ -209,6 +209,32 @@ KeyFind(const char *kid)
     return StoreKeyFind(kid, &row) ? Load(&row) : NULL;
 }
 
+/*
+ * The key that has verified a token with this very header; NULL: none that is known.  All tokens of a key
+ * have the same, so it is read once.
+ */
+SigningKey *
+KeyOfHeader(const char *header, Size size)
+{
+    int i;
+
+    for (i = 0; i < KEY_CACHE_SIZE; i++)
+        if (key_cache[i].header_size == size && size > 0 &&
+            memcmp(key_cache[i].header, header, size) == 0)
+            return &key_cache[i];
+    return NULL;
+}
+
+/* Note that the key, one of ours, has verified a token with this header, which names it. */
+void
+KeyNoteHeader(SigningKey *key, const char *header, Size size)
+{
+    if (key->header_size > 0 || size > sizeof(key->header))
+        return;
+    memcpy(key->header, header, size);
+    key->header_size = size;
+}
+
 /* Read the private half too, which lies sealed in the table while only others' tokens are looked at. */
 static void
 LoadPrivate(SigningKey *key)

@@ -23,6 +23,9 @@
 /* Longer ones are no key of ours in PEM. */
 #define AUTH_PEM_BYTES_MAX 8192
 
+/* The header of our tokens, encoded, has 90 characters. */
+#define KEY_HEADER_CHARS_MAX 128
+
 /* A signature in base64url. */
 #define KEY_SIGNATURE_CHARS_MAX ((CRYPTO_SIGNATURE_BYTES_MAX * 4 + 2) / 3)
 
@@ -43,6 +46,9 @@ typedef struct SigningKey {
     TimestampTz imported_until;
     int secret_size;
     unsigned char secret[AUTH_HMAC_KEY_BYTES_MAX];
+    /* The header, as it came, of a token that the key has verified, and its length; 0: none yet. */
+    char header[KEY_HEADER_CHARS_MAX];
+    Size header_size;
     struct jwt *handle; /* jwt_library.c's own */
     struct evp_pkey_st *public_key;
     struct evp_pkey_st *private_key;
@@ -50,6 +56,8 @@ typedef struct SigningKey {
 
 extern SigningKey *KeyActive(void);
 extern SigningKey *KeyFind(const char *kid);
+extern SigningKey *KeyOfHeader(const char *header, Size size);
+extern void KeyNoteHeader(SigningKey *key, const char *header, Size size);
 extern bool KeySign(SigningKey *key, const char *input, char *signature);
 extern bool KeyVerify(SigningKey *key, const char *input, const char *signature,
                       const unsigned char *decoded, Size size);

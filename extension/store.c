@@ -85,6 +85,8 @@ StoreEnd(const StoreCall *call)
         AtEOXact_GUC(true, call->settings_level);
 }
 
+static bool is_current = false; /* the schema, as this backend has found */
+
 /*
  * The statements are this version's, so the schema must be.  "ALTER EXTENSION auth_service UPDATE" makes
  * it so after a new library was installed; until then this says what to do.
@@ -92,7 +94,6 @@ StoreEnd(const StoreCall *call)
 static void
 RequireVersion(void)
 {
-    static bool is_current = false;
     int result;
     char *version;
 
@@ -114,6 +115,19 @@ RequireVersion(void)
              errhint("Run CREATE EXTENSION IF NOT EXISTS pg_trgm and ALTER EXTENSION auth_service "
                      "UPDATE, or connect again."),
              errhidestmt(true), errhidecontext(true)));
+}
+
+/* For those who read without a statement. */
+void
+StoreRequireVersion(void)
+{
+    StoreCall call;
+
+    if (is_current)
+        return;
+    StoreBegin(&call);
+    RequireVersion();
+    StoreEnd(&call);
 }
 
 static SPIPlanPtr

@@ -4,13 +4,19 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #include "errors.h"
 #include "store.h"
+#include "store_row.h"
 #include "store_statement.h"
 
 #define PROFILE_COLUMNS                                                                            \
@@ -306,23 +312,71 @@ EndWithProfile(const StoreCall *call, bool found)
     return profile;
 }
 
-/*
- * The profile of a user whose session stands; 0 where it, or the account, does not.  One statement for
- * both, since this is what clients ask for most.
- */
+/* Whether the session of an account that is there, the user's row, stands at this time. */
+static bool
+SessionStands(const Row *user, int64 id, const pg_uuid_t *session_id, TimestampTz now)
+{
+    Row session;
+    bool is_null;
+    bool stands;
+
+    (void)RowColumn(user, USERS_BLOCKED_AT, &is_null);
+    if (!is_null)
+        return false;
+    if (IsNoSession(session_id))
+        return DatumGetBool(RowColumnNotNull(user, USERS_TAKES_IMPORTED_TOKENS));
+    if (!RowFindSession(id, session_id, &session))
+        return false;
+    stands = now < DatumGetTimestampTz(RowColumnNotNull(&session, SESSIONS_EXPIRES_AT));
+    RowEnd(&session);
+    return stands;
+}
+
+/* An auth.profile of a user's row. */
+static Datum
+MakeProfile(const Row *user, int64 id)
+{
+    /* The columns of auth.profile after its id; is_blocked comes of blocked_at. */
+    static const int columns[] = {USERS_EMAIL,      USERS_FIRST_NAME, USERS_LAST_NAME,
+                                  USERS_ROLE,       USERS_BLOCKED_AT, USERS_BALANCE,
+                                  USERS_CREATED_AT, USERS_UPDATED_AT, USERS_LAST_ACTIVITY_AT};
+    Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("profile"),
+                               ObjectIdGetDatum(RelationGetNamespace(user->relation)));
+    TupleDesc descriptor = lookup_rowtype_tupdesc(type, -1);
+    Datum values[lengthof(columns) + 1] = {Int64GetDatum(id)};
+    bool nulls[lengthof(columns) + 1] = {false};
+    Datum profile;
+    int i;
+
+    if (descriptor->natts != lengthof(values))
+        elog(ERROR, "type auth.profile has another number of columns");
+    for (i = 0; i < lengthof(columns); i++) {
+        values[i + 1] = RowColumn(user, columns[i], &nulls[i + 1]);
+        if (columns[i] == USERS_BLOCKED_AT) {
+            values[i + 1] = BoolGetDatum(!nulls[i + 1]);
+            nulls[i + 1] = false;
+        }
+    }
+    profile = HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+    ReleaseTupleDesc(descriptor);
+    return profile;
+}
+
+/* The profile of a user whose session stands; 0 where it, or the account, does not. */
 Datum
 StoreProfileFind(int64 id, const pg_uuid_t *session_id, TimestampTz now)
 {
-    static Statement statement = {"SELECT " PROFILE_COLUMNS
-                                  " FROM auth.users u WHERE " SESSION_STANDS,
-                                  3,
-                                  {INT8OID, UUIDOID, TIMESTAMPTZOID},
-                                  NULL};
-    Datum values[] = {Int64GetDatum(id), UUIDPGetDatum(session_id), TimestampTzGetDatum(now)};
-    StoreCall call;
+    Datum profile = 0;
+    Row user;
 
-    StoreBegin(&call);
-    return EndWithProfile(&call, StoreRead(&statement, values) == 1);
+    RowsBegin();
+    if (RowFindUser(id, &user)) {
+        if (SessionStands(&user, id, session_id, now))
+            profile = MakeProfile(&user, id);
+        RowEnd(&user);
+    }
+    RowsEnd();
+    return profile;
 }
 
 Datum

@@ -7,11 +7,13 @@
 #include "catalog/pg_type.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 #include "compat.h"
 #include "store.h"
+#include "store_row.h"
 #include "store_statement.h"
 
 #define OLDER_BYTES "256"
@@ -57,11 +59,9 @@ ReadInt64(const char *from)
 }
 
 /* sessions.older_generations: 16 bytes each, nonce and time, the last first; NULL: none. */
-void
-ColumnOlder(int number, SessionRow *session)
+static void
+ReadOlder(Datum value, bool is_null, SessionRow *session)
 {
-    bool is_null;
-    Datum value = Column(number, &is_null);
     bytea *older;
     int i;
 
@@ -76,52 +76,91 @@ ColumnOlder(int number, SessionRow *session)
     }
 }
 
+void
+ColumnOlder(int number, SessionRow *session)
+{
+    bool is_null;
+    Datum value = Column(number, &is_null);
+
+    ReadOlder(value, is_null, session);
+}
+
+static bool
+IsNull(const Row *row, int column)
+{
+    bool is_null;
+
+    (void)RowColumn(row, column, &is_null);
+    return is_null;
+}
+
+/* Whether this key, "" for none, is there and not retired. */
+static bool
+KeyStands(const char *kid, TimestampTz now)
+{
+    Row key;
+    Datum until;
+    bool forever;
+    bool stands;
+
+    if (kid[0] == '\0' ||
+        !RowFind(&row_signing_keys, &(RowKey){F_TEXTEQ, CStringGetTextDatum(kid)}, 1, &key))
+        return false;
+    until = RowColumn(&key, SIGNING_KEYS_VERIFIES_UNTIL, &forever);
+    stands = IsNull(&key, SIGNING_KEYS_RETIRED_AT) && (forever || now < DatumGetTimestampTz(until));
+    RowEnd(&key);
+    return stands;
+}
+
+static void
+ReadSession(int64 user_id, const pg_uuid_t *id, SessionRow *session)
+{
+    Row row;
+    Datum older;
+    bool is_null;
+
+    if (!RowFindSession(user_id, id, &row))
+        return;
+    session->exists = true;
+    session->expires_at = DatumGetTimestampTz(RowColumnNotNull(&row, SESSIONS_EXPIRES_AT));
+    session->generation.counter = DatumGetInt64(RowColumnNotNull(&row, SESSIONS_REFRESH_COUNTER));
+    session->generation.nonce = DatumGetInt64(RowColumnNotNull(&row, SESSIONS_REFRESH_NONCE));
+    session->previous_nonce = DatumGetInt64(RowColumnNotNull(&row, SESSIONS_PREVIOUS_NONCE));
+    older = RowColumn(&row, SESSIONS_OLDER_GENERATIONS, &is_null);
+    ReadOlder(older, is_null, session);
+    RowEnd(&row);
+}
+
 /*
  * The account behind a session, and whether session and key stand; false where there is no such
- * account.  kid: the key asked for, "" for none.  This is the statement that every request runs.
+ * account.  kid: the key asked for, "" for none.  This is what every request asks.
  */
 bool
 StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow *session)
 {
-    static Statement statement = {
-        "SELECT u.role" EQ "'admin', u.blocked_at IS NOT NULL, s.expires_at, u.last_activity_at,"
-        " s.refresh_counter, s.refresh_nonce, s.previous_nonce,"
-        " EXISTS (SELECT FROM auth.signing_keys k WHERE k.kid" EQ "$3 AND k.retired_at IS NULL"
-        " AND (k.verifies_until IS NULL OR k.verifies_until OPERATOR(pg_catalog.>) $4)),"
-        " u.takes_imported_tokens, s.older_generations"
-        " FROM auth.users u LEFT JOIN auth.sessions s ON s.user_id" EQ "u.id AND s.user_id" EQ
-        "$1 AND s.id" EQ "$2 WHERE u.id" EQ "$1 AND u.deleted_at IS NULL",
-        4,
-        {INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID},
-        NULL};
-    Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id), CStringGetTextDatum(kid),
-                      TimestampTzGetDatum(GetCurrentTimestamp())};
-    StoreCall call;
+    Row user;
+    Datum last_activity_at;
     bool found;
     bool is_null;
 
-    StoreBegin(&call);
-    found = StoreRead(&statement, values) == 1;
+    memset(session, 0, sizeof(*session));
+    RowsBegin();
+    found = RowFindUser(user_id, &user);
     if (found) {
-        memset(session, 0, sizeof(*session));
-        session->role = ColumnRole(1);
-        session->is_blocked = DatumGetBool(ColumnNotNull(2));
-        session->last_activity_at = DatumGetTimestampTz(Column(4, &is_null));
-        if (is_null)
-            session->last_activity_at = DT_NOBEGIN;
-        session->expires_at = DatumGetTimestampTz(Column(3, &is_null));
-        session->exists = !is_null;
-        session->generation.counter = DatumGetInt64(Column(5, &is_null));
-        session->generation.nonce = DatumGetInt64(Column(6, &is_null));
-        session->previous_nonce = DatumGetInt64(Column(7, &is_null));
-        session->key_verifies = DatumGetBool(ColumnNotNull(8));
-        ColumnOlder(10, session);
-        if (IsNoSession(id) && DatumGetBool(ColumnNotNull(9))) {
+        session->role = RowIsAdmin(&user) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+        session->is_blocked = !IsNull(&user, USERS_BLOCKED_AT);
+        last_activity_at = RowColumn(&user, USERS_LAST_ACTIVITY_AT, &is_null);
+        session->last_activity_at = is_null ? DT_NOBEGIN : DatumGetTimestampTz(last_activity_at);
+        if (!IsNoSession(id))
+            ReadSession(user_id, id, session);
+        else if (DatumGetBool(RowColumnNotNull(&user, USERS_TAKES_IMPORTED_TOKENS))) {
             session->exists = true;
             session->expires_at = DT_NOEND;
         }
+        RowEnd(&user);
+        session->key_verifies = KeyStands(kid, GetCurrentTimestamp());
     }
-    StoreEnd(&call);
+    RowsEnd();
     return found;
 }
 

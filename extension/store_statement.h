@@ -45,6 +45,7 @@ typedef struct StoreCall {
 
 extern void StoreRaiseWithoutRow(MemoryContext context) pg_attribute_noreturn(); /* store_error.c */
 
+extern void StoreRequireVersion(void);
 extern void StoreBegin(StoreCall *call);
 extern uint64 StoreRun(Statement *statement, const Datum *values, const char *nulls);
 extern uint64 StoreRead(Statement *statement, const Datum *values);

@@ -17,11 +17,9 @@
 #include "random.h"
 #include "store.h"
 #include "token.h"
+#include "token_claims.h"
 
-#define TOKEN_TYPE       "at+jwt" /* RFC 9068, 2.1 */
-#define JTI_RANDOM_BYTES 16
-/* A clock that was set back a little, or a standby's, must not refuse fresh tokens. */
-#define CLOCK_SKEW_SECONDS 60
+#define TOKEN_TYPE "at+jwt" /* RFC 9068, 2.1 */
 
 /* ---- Issuing ---------------------------------------------------------------------------- */
 
@@ -29,35 +27,6 @@ int
 TokenLifetime(void)
 {
     return Min(auth_service_access_token_ttl, auth_service_refresh_token_idle_ttl);
-}
-
-static void
-AppendClaims(StringInfo json, UserRole role, const RefreshToken *refresh)
-{
-    /* The real clock: now() stands still in a transaction. */
-    int64 now = (int64)time(NULL);
-    unsigned char random[JTI_RANDOM_BYTES];
-    char jti[JTI_RANDOM_BYTES * 4 / 3 + 3];
-    int i;
-
-    RandomBytes(random, sizeof(random));
-    Base64UrlEncode(random, sizeof(random), jti);
-
-    appendStringInfoString(json, "{\"iss\":");
-    escape_json(json, auth_service_issuer);
-    if (auth_service_audience[0] != '\0') {
-        appendStringInfoString(json, ",\"aud\":");
-        escape_json(json, auth_service_audience);
-    }
-    appendStringInfo(json,
-                     ",\"sub\":\"" INT64_FORMAT "\",\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT
-                     ",\"jti\":\"%s\",\"role\":\"%s\",\"sid\":\"",
-                     refresh->user_id, now, now + TokenLifetime(), jti, UserRoleName(role));
-    for (i = 0; i < UUID_LEN; i++)
-        appendStringInfo(json, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-                         refresh->session_id.data[i]);
-    appendStringInfo(json, "\",\"gen\":\"" INT64_FORMAT "." INT64_FORMAT "\"}",
-                     refresh->generation.counter, refresh->generation.nonce);
 }
 
 static void
@@ -85,7 +54,7 @@ TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh)
     AppendBase64Url(&token, &part);
     appendStringInfoChar(&token, '.');
     resetStringInfo(&part);
-    AppendClaims(&part, role, refresh);
+    TokenClaimsAppend(&part, role, refresh, TokenLifetime());
     AppendBase64Url(&token, &part);
     if (!KeySign(key, token.data, signature))
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not sign an access token")));
@@ -101,134 +70,18 @@ TokenIssue(SigningKey *key, UserRole role, const RefreshToken *refresh)
 
 /* ---- Verifying -------------------------------------------------------------------------- */
 
-/* A number as we write it, decimal, no sign, no leading zero; the character behind it, or NULL. */
-static const char *
-ReadNumber(const char *given, int64 *number)
+/* Decode one part of the token into palloc'ed memory with a NUL behind it; NULL where it is bad. */
+static char *
+DecodePart(const char *from, Size size, Size *decoded)
 {
-    const char *c = given;
-    uint64 value = 0;
+    char *part = palloc(size + 1);
+    int length = size > 0 ? Base64UrlDecode(from, size, (unsigned char *)part) : -1;
 
-    for (; *c >= '0' && *c <= '9'; c++) {
-        if (c - given >= 19 || (c > given && *given == '0'))
-            return NULL;
-        value = value * 10 + (uint64)(*c - '0');
-    }
-    *number = (int64)value;
-    return c > given && value <= PG_INT64_MAX ? c : NULL;
-}
-
-static bool
-ReadUserId(const char *given, int64 *user_id)
-{
-    const char *end = given ? ReadNumber(given, user_id) : NULL;
-
-    return end != NULL && *end == '\0' && *user_id > 0;
-}
-
-/* "counter.nonce" */
-static bool
-ReadGeneration(const char *given, Generation *generation)
-{
-    const char *dot = given ? ReadNumber(given, &generation->counter) : NULL;
-    const char *end = dot && *dot == '.' ? ReadNumber(dot + 1, &generation->nonce) : NULL;
-
-    return end != NULL && *end == '\0';
-}
-
-/* A session id as we write it: lower-case hexadecimal with its four hyphens. */
-static bool
-ReadSessionId(const char *given, pg_uuid_t *session_id)
-{
-    int digits = 0;
-    int i;
-
-    if (given == NULL || strlen(given) != 36)
-        return false;
-    memset(session_id, 0, sizeof(*session_id));
-    for (i = 0; i < 36; i++) {
-        char c = given[i];
-        int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (c != '-')
-                return false;
-            continue;
-        }
-        if (value < 0)
-            return false;
-        session_id->data[digits / 2] |= (unsigned char)(digits % 2 ? value : value << 4);
-        digits++;
-    }
-    return true;
-}
-
-/* RFC 7519, 4.1.3: "aud" names us, alone or among others; without a setting there is none. */
-static bool
-IsOurAudience(const struct json_t *payload)
-{
-    if (auth_service_audience[0] == '\0')
-        return !JsonHas(payload, "aud");
-    return JsonNames(payload, "aud", auth_service_audience);
-}
-
-/* Whether all times are numbers without a fraction, and now is between them. */
-static bool
-IsInTime(const struct json_t *payload)
-{
-    int64 now = (int64)time(NULL);
-    int64 exp;
-    int64 iat;
-    int64 nbf = now;
-
-    if (!JsonInteger(payload, "exp", &exp) || !JsonInteger(payload, "iat", &iat) ||
-        (JsonHas(payload, "nbf") && !JsonInteger(payload, "nbf", &nbf)))
-        return false;
-    return exp > now && iat <= now + CLOCK_SKEW_SECONDS && nbf <= now + CLOCK_SKEW_SECONDS;
-}
-
-static bool
-ReadPayload(const char *json, Size size, TokenClaims *claims)
-{
-    struct json_t *payload = JsonParseObject(json, size);
-    const char *iss;
-    const char *jti;
-    bool good;
-
-    if (payload == NULL)
-        return false;
-    iss = JsonString(payload, "iss");
-    jti = JsonString(payload, "jti");
-    good = iss != NULL && strcmp(iss, auth_service_issuer) == 0 && jti != NULL && jti[0] != '\0' &&
-           IsOurAudience(payload) && IsInTime(payload) &&
-           ReadUserId(JsonString(payload, "sub"), &claims->user_id) &&
-           ReadSessionId(JsonString(payload, "sid"), &claims->session_id) &&
-           ReadGeneration(JsonString(payload, "gen"), &claims->generation);
-    JsonRelease(payload);
-    return good;
-}
-
-/*
- * The payload of a token of the service before us, which has "sub" and "exp" and need not have more.
- * One that expires after the key's last day would be a refresh token, which looks the same there.
- */
-static bool
-ReadImportedPayload(const char *json, Size size, TimestampTz until, TokenClaims *claims)
-{
-    struct json_t *payload = JsonParseObject(json, size);
-    int64 now = (int64)time(NULL);
-    int64 exp = 0;
-    int64 nbf = now;
-    bool good;
-
-    if (payload == NULL)
-        return false;
-    good = JsonInteger(payload, "exp", &exp) && exp > now &&
-           exp <= (int64)timestamptz_to_time_t(until) &&
-           (!JsonHas(payload, "nbf") || JsonInteger(payload, "nbf", &nbf)) &&
-           nbf <= now + CLOCK_SKEW_SECONDS &&
-           ReadUserId(JsonString(payload, "sub"), &claims->user_id);
-    JsonRelease(payload);
-    return good;
+    if (length <= 0)
+        return NULL;
+    part[length] = '\0';
+    *decoded = (Size)length;
+    return part;
 }
 
 /*
@@ -236,9 +89,11 @@ ReadImportedPayload(const char *json, Size size, TimestampTz until, TokenClaims 
  * service before us have no kid, which is "" then.
  */
 static bool
-ReadHeader(const char *json, Size size, char *kid, char *algorithm)
+ReadHeader(const char *encoded, Size encoded_size, char *kid, char *algorithm)
 {
-    struct json_t *header = JsonParseObject(json, size);
+    Size size;
+    char *json = DecodePart(encoded, encoded_size, &size);
+    struct json_t *header = json ? JsonParseObject(json, size) : NULL;
     const char *typ;
     const char *alg;
     const char *id;
@@ -262,20 +117,6 @@ ReadHeader(const char *json, Size size, char *kid, char *algorithm)
     }
     JsonRelease(header);
     return good;
-}
-
-/* Decode one part of the token into palloc'ed memory with a NUL behind it; NULL where it is bad. */
-static char *
-DecodePart(const char *from, Size size, Size *decoded)
-{
-    char *part = palloc(size + 1);
-    int length = size > 0 ? Base64UrlDecode(from, size, (unsigned char *)part) : -1;
-
-    if (length <= 0)
-        return NULL;
-    part[length] = '\0';
-    *decoded = (Size)length;
-    return part;
 }
 
 /* A token's last part, as it came and decoded. */
@@ -303,7 +144,7 @@ VerifyImported(const char *algorithm, const char *input, const Signature *signat
             !KeyVerify(key, input, signature->text, signature->bytes, signature->size))
             continue;
         strlcpy(claims->kid, kid, sizeof(claims->kid));
-        return ReadImportedPayload(claims->json, payload_size, key->imported_until, claims);
+        return TokenClaimsReadImported(claims->json, payload_size, key->imported_until, claims);
     }
     return false;
 }
@@ -319,8 +160,6 @@ TokenVerify(const char *token, Size size, TokenClaims *claims)
     char algorithm[AUTH_ALGORITHM_BYTES_MAX + 1];
     char *dot1;
     char *dot2;
-    char *header;
-    Size header_size = 0;
     Size payload_size = 0;
     Signature signature;
     SigningKey *key;
@@ -336,23 +175,30 @@ TokenVerify(const char *token, Size size, TokenClaims *claims)
 
     /* A further dot is no character of base64url, so it fails here. */
     JwtOpen();
-    header = DecodePart(copy, (Size)(dot1 - copy), &header_size);
     claims->json = DecodePart(dot1 + 1, (Size)(dot2 - dot1 - 1), &payload_size);
     signature.text = dot2 + 1;
     signature.bytes =
         (unsigned char *)DecodePart(dot2 + 1, size - (Size)(dot2 + 1 - copy), &signature.size);
-    if (header == NULL || claims->json == NULL || signature.bytes == NULL ||
-        !ReadHeader(header, header_size, claims->kid, algorithm))
+    if (claims->json == NULL || signature.bytes == NULL)
         return false;
 
-    /* The algorithm is the key's; the token must only agree.  Both parts before dot2 are signed. */
+    /* Both parts before dot2 are signed. */
     *dot2 = '\0';
-    if (claims->kid[0] == '\0')
-        return VerifyImported(algorithm, copy, &signature, payload_size, claims);
-    key = KeyFind(claims->kid);
-    if (key == NULL || key->imported_until != 0 || strcmp(algorithm, key->algorithm) != 0)
-        return false;
+    key = KeyOfHeader(copy, (Size)(dot1 - copy));
+    if (key == NULL) {
+        if (!ReadHeader(copy, (Size)(dot1 - copy), claims->kid, algorithm))
+            return false;
+        if (claims->kid[0] == '\0')
+            return VerifyImported(algorithm, copy, &signature, payload_size, claims);
+        /* The algorithm is the key's; the token must only agree. */
+        key = KeyFind(claims->kid);
+        if (key == NULL || key->imported_until != 0 || strcmp(algorithm, key->algorithm) != 0)
+            return false;
+    }
+    strlcpy(claims->kid, key->kid, sizeof(claims->kid));
     claims->is_imported = false;
-    return KeyVerify(key, copy, signature.text, signature.bytes, signature.size) &&
-           ReadPayload(claims->json, payload_size, claims);
+    if (!KeyVerify(key, copy, signature.text, signature.bytes, signature.size))
+        return false;
+    KeyNoteHeader(key, copy, (Size)(dot1 - copy));
+    return TokenClaimsRead(claims->json, payload_size, claims);
 }

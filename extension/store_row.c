@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store_row.c: see store_row.h.
+ *
+ * A row is read through the table's primary key and its access method, as PostgreSQL reads its own catalogs.
+ * So no role's privileges, no search_path and no operator of a caller's have a part in it.  What is read is
+ * what is committed at this moment, whatever the transaction's snapshot, and what the transaction itself has
+ * done: a session that was ended stays ended for a transaction that began before, at any isolation level.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_enum.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/uuid.h"
+
+#include "store.h"
+#include "store_row.h"
+#include "store_statement.h"
+
+RowTable row_users = {.name = "users",
+                      .columns = {"email", "first_name", "last_name", "role", "balance",
+                                  "blocked_at", "deleted_at", "created_at", "updated_at",
+                                  "last_activity_at", "takes_imported_tokens"}};
+RowTable row_sessions = {.name = "sessions",
+                         .columns = {"expires_at", "refresh_counter", "refresh_nonce",
+                                     "previous_nonce", "older_generations"}};
+RowTable row_signing_keys = {.name = "signing_keys", .columns = {"retired_at", "verifies_until"}};
+
+/* ---- Where the tables are --------------------------------------------------------------- */
+
+/* A table has changed, or gone; 0: any may have. */
+static void
+ForgetTable(Datum argument, Oid id)
+{
+    RowTable *tables[] = {&row_users, &row_sessions, &row_signing_keys};
+    int i;
+
+    for (i = 0; i < lengthof(tables); i++)
+        if (!OidIsValid(id) || tables[i]->id == id)
+            tables[i]->id = InvalidOid;
+}
+
+static void
+LookUp(RowTable *table)
+{
+    static bool watching = false;
+    Oid id;
+    int i;
+
+    if (!watching)
+        CacheRegisterRelcacheCallback(ForgetTable, (Datum)0);
+    watching = true;
+    StoreRequireVersion();
+    id = get_relname_relid(table->name, get_namespace_oid("auth", false));
+    if (!OidIsValid(id))
+        elog(ERROR, "there is no table auth.%s", table->name);
+    for (i = 0; table->columns[i] != NULL; i++) {
+        table->numbers[i] = get_attnum(id, table->columns[i]);
+        if (table->numbers[i] == InvalidAttrNumber)
+            elog(ERROR, "table auth.%s has no column %s", table->name, table->columns[i]);
+    }
+    table->id = id;
+}
+
+/* ---- Rows ------------------------------------------------------------------------------- */
+
+/* The rows that are found until RowsEnd are those of one moment. */
+void
+RowsBegin(void)
+{
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetLatestSnapshot());
+}
+
+void
+RowsEnd(void)
+{
+    PopActiveSnapshot();
+}
+
+/* The row with this primary key; false where there is none.  To be ended with RowEnd where there is. */
+bool
+RowFind(RowTable *table, const RowKey *keys, int key_count, Row *row)
+{
+    ScanKeyData scan_keys[ROW_KEYS_MAX];
+    int i;
+
+    if (!OidIsValid(table->id))
+        LookUp(table);
+    row->table = table;
+    row->relation = table_open(table->id, AccessShareLock);
+    row->index = index_open(RelationGetPrimaryKeyIndex(row->relation), AccessShareLock);
+    for (i = 0; i < key_count; i++)
+        ScanKeyInit(&scan_keys[i], (AttrNumber)(i + 1), BTEqualStrategyNumber, keys[i].equals,
+                    keys[i].value);
+    row->slot = table_slot_create(row->relation, NULL);
+    row->scan = index_beginscan(row->relation, row->index, GetActiveSnapshot(), key_count, 0);
+    index_rescan(row->scan, scan_keys, key_count, NULL, 0);
+    if (index_getnext_slot(row->scan, ForwardScanDirection, row->slot))
+        return true;
+    RowEnd(row);
+    return false;
+}
+
+/* A column, for as long as the row is read. */
+Datum
+RowColumn(const Row *row, int column, bool *is_null)
+{
+    return slot_getattr(row->slot, row->table->numbers[column], is_null);
+}
+
+Datum
+RowColumnNotNull(const Row *row, int column)
+{
+    bool is_null;
+    Datum value = RowColumn(row, column, &is_null);
+
+    if (is_null)
+        elog(ERROR, "auth.%s.%s is unexpectedly NULL", row->table->name,
+             row->table->columns[column]);
+    return value;
+}
+
+/* The locks stay until the transaction ends, as a statement's do. */
+void
+RowEnd(Row *row)
+{
+    index_endscan(row->scan);
+    ExecDropSingleTupleTableSlot(row->slot);
+    index_close(row->index, NoLock);
+    table_close(row->relation, NoLock);
+}
+
+/* ---- Those of our tables ---------------------------------------------------------------- */
+
+/* The account, if it is not deleted. */
+bool
+RowFindUser(int64 id, Row *row)
+{
+    bool is_there;
+
+    if (!RowFind(&row_users, &(RowKey){F_INT8EQ, Int64GetDatum(id)}, 1, row))
+        return false;
+    (void)RowColumn(row, USERS_DELETED_AT, &is_there); /* NULL: it is not deleted */
+    if (!is_there)
+        RowEnd(row);
+    return is_there;
+}
+
+bool
+RowFindSession(int64 user_id, const pg_uuid_t *id, Row *row)
+{
+    RowKey keys[] = {{F_INT8EQ, Int64GetDatum(user_id)}, {F_UUID_EQ, UUIDPGetDatum(id)}};
+
+    return RowFind(&row_sessions, keys, lengthof(keys), row);
+}
+
+/* Whether an account's role is admin's. */
+bool
+RowIsAdmin(const Row *user)
+{
+    int number = user->table->numbers[USERS_ROLE];
+    Oid type = TupleDescAttr(user->slot->tts_tupleDescriptor, number - 1)->atttypid;
+
+    return DatumGetObjectId(RowColumnNotNull(user, USERS_ROLE)) ==
+           GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
+                           CStringGetDatum("admin"));
+}

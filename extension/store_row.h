@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store_row.h: a row by its primary key, without a statement; for the store_*.c files alone.
+ *
+ * What every request asks for is two or three rows by their keys.  As a statement that took four times as
+ * long, most of it to start and end an executor (docs/performance.md has the figures).
+ */
+#ifndef AUTH_SERVICE_STORE_ROW_H
+#define AUTH_SERVICE_STORE_ROW_H
+
+#include "access/genam.h"
+#include "executor/tuptable.h"
+#include "utils/relcache.h"
+
+#define ROW_COLUMNS_MAX 16
+#define ROW_KEYS_MAX    2
+
+/* A table, its columns by their names, and where this database has them; see store_row.c. */
+typedef struct RowTable {
+    const char *name;
+    const char *columns[ROW_COLUMNS_MAX]; /* up to a NULL */
+    Oid id;                               /* 0: not looked up yet, or not any more */
+    AttrNumber numbers[ROW_COLUMNS_MAX];
+} RowTable;
+
+/* A value of the primary key, and the function that finds its equals. */
+typedef struct RowKey {
+    Oid equals;
+    Datum value;
+} RowKey;
+
+/* A row that is being read. */
+typedef struct Row {
+    RowTable *table;
+    Relation relation;
+    Relation index;
+    IndexScanDesc scan;
+    TupleTableSlot *slot;
+} Row;
+
+extern RowTable row_users;
+extern RowTable row_sessions;
+extern RowTable row_signing_keys;
+
+/* The columns of row_users, in its order; so with the others. */
+enum {
+    USERS_EMAIL,
+    USERS_FIRST_NAME,
+    USERS_LAST_NAME,
+    USERS_ROLE,
+    USERS_BALANCE,
+    USERS_BLOCKED_AT,
+    USERS_DELETED_AT,
+    USERS_CREATED_AT,
+    USERS_UPDATED_AT,
+    USERS_LAST_ACTIVITY_AT,
+    USERS_TAKES_IMPORTED_TOKENS
+};
+enum {
+    SESSIONS_EXPIRES_AT,
+    SESSIONS_REFRESH_COUNTER,
+    SESSIONS_REFRESH_NONCE,
+    SESSIONS_PREVIOUS_NONCE,
+    SESSIONS_OLDER_GENERATIONS
+};
+enum { SIGNING_KEYS_RETIRED_AT, SIGNING_KEYS_VERIFIES_UNTIL };
+
+extern void RowsBegin(void);
+extern void RowsEnd(void);
+extern bool RowFind(RowTable *table, const RowKey *keys, int key_count, Row *row);
+extern bool RowFindUser(int64 id, Row *row);
+extern bool RowFindSession(int64 user_id, const pg_uuid_t *id, Row *row);
+extern Datum RowColumn(const Row *row, int column, bool *is_null);
+extern Datum RowColumnNotNull(const Row *row, int column);
+extern bool RowIsAdmin(const Row *user);
+extern void RowEnd(Row *row);
+
+#endif
