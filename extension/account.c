@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -86,6 +87,8 @@ auth_service_register(PG_FUNCTION_ARGS)
     CheckName(last_name, "last_name", &problems);
     ProblemsRaise(&problems);
 
+    /* Where nothing can be written, nothing would be counted of what is answered. */
+    PreventCommandIfReadOnly("register");
     /* Looked up first to spare the hash; the unique index is what decides. */
     if (StoreAccountByEmail(email_normalized, &account))
         RefuseTaken();

@@ -27,7 +27,6 @@ _PG_init(void)
     IdentityInit();
     AuditInit();
     RefreshInit();
-    ThrottleInit();
     GuardInit();
     MarkGUCPrefixReserved("auth_service");
 }

@@ -153,7 +153,7 @@ auth_service_introspect(PG_FUNCTION_ARGS)
     if (answer == (Datum)0 || (!is_admin && user_id != IdentityUserId())) {
         /* An admin asks for others, who show him anything. */
         if (!is_admin)
-            ThrottleCount("token", IdentityUserId());
+            ThrottleCount("introspect", IdentityUserId());
         return JsonbOf("{\"active\":false}");
     }
     return answer;

@@ -126,8 +126,8 @@ Login(FunctionCallInfo fcinfo)
         PG_RETURN_DATUM(StartSession(fcinfo, &account, now));
     }
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
-    AuditRecord(&(AuditEvent){.action = "login_failed", .user_id = account.id});
     ThrottleFail(&attempt, account.id);
+    AuditRecord(&(AuditEvent){.action = "login_failed", .user_id = account.id});
     PG_RETURN_NULL();
 }
 
@@ -136,7 +136,8 @@ Login(FunctionCallInfo fcinfo)
  *
  * user_agent and ip are noted with the session; where they are NULL, the transaction's origin is.
  * NULL where e-mail and password do not fit.  U403A where they do and the account is blocked.  U429A where
- * that was tried too often, with the seconds to wait as DETAIL.  What the hook of login raises.
+ * that was tried too often, with the seconds to wait as DETAIL.  25006 in a transaction that is read-only.  What
+ * the hook of login raises.
  */
 Datum
 auth_service_login(PG_FUNCTION_ARGS)

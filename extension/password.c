@@ -237,7 +237,7 @@ auth_service_change_password(PG_FUNCTION_ARGS)
         }
     }
     StoreRequireSeen(tries < AUTH_PASSWORD_TRIES);
-    AuditRecord(&(AuditEvent){.action = "change_password_failed", .user_id = account.id});
     ThrottleFail(&attempt, account.id);
+    AuditRecord(&(AuditEvent){.action = "change_password_failed", .user_id = account.id});
     PG_RETURN_BOOL(false);
 }

@@ -161,7 +161,7 @@ auth_service_refresh(PG_FUNCTION_ARGS)
         !RefreshTokenDecode(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token) ||
         !ReadKey(&token, key) ||
         !RefreshTokenIsAuthentic(VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given), &token, key)) {
-        ThrottleCount("token", /* asker */ 0);
+        ThrottleCount("refresh", /* asker */ 0);
         PG_RETURN_NULL();
     }
     /* Before the wait for the lock: who waits there saw nobody else's step. */

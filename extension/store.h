@@ -64,23 +64,22 @@ typedef struct ThrottleKey {
 /* For a network's text: an IPv6 address and its length. */
 #define THROTTLE_NETWORK_CHARS 50
 
-/* A failure to be counted.  No pointer is in it. */
+/* A row of auth.login_throttle. */
 typedef struct ThrottleFailure {
     ThrottleKey key;
-    int place;
-    int free_failures; /* of this key, without delay */
     TimestampTz at;
-    char network[THROTTLE_NETWORK_CHARS]; /* empty: unknown */
+    int place;
+    const char *network; /* from where; NULL: unknown */
 } ThrottleFailure;
 
-/* A row of auth.login_throttle; failures = 0: there is none. */
-typedef struct ThrottleRow {
+/* The failures of a key that count. */
+typedef struct ThrottleState {
     int failures;
-    unsigned char places[THROTTLE_PLACES / 8];
-    TimestampTz since;
+    unsigned char places[THROTTLE_PLACES / 8]; /* a bit for each that is taken */
+    TimestampTz slow_since; /* the last failure without delay; 0: some are left */
     TimestampTz last_at;
-    char network[THROTTLE_NETWORK_CHARS];
-} ThrottleRow;
+    char network[THROTTLE_NETWORK_CHARS]; /* of the last; empty: unknown */
+} ThrottleState;
 
 /* What an introspection tells of an account and its session, which exists where session.exists. */
 typedef struct SessionDescription {
@@ -302,9 +301,10 @@ extern void StoreRequireSeen(bool seen);
 extern void StoreCommand(const char *sql);
 
 /* auth.login_throttle */
-extern void StoreThrottleRead(const ThrottleKey *key, ThrottleRow *row);
-extern int StoreThrottleFail(const ThrottleFailure *failure, TimestampTz stale_before);
-extern void StoreThrottleForget(const ThrottleKey *key);
+extern void StoreThrottleRead(const ThrottleKey *key, TimestampTz stale_before, int free_failures,
+                              ThrottleState *state);
+extern void StoreThrottleFail(const ThrottleFailure *failure);
+extern void StoreThrottleForget(const ThrottleKey *key, TimestampTz at);
 extern bool StoreThrottleKnows(text *email_normalized, const char *network);
 
 #endif

@@ -159,15 +159,14 @@ StoreAuditExpire(TimestampTz before)
     return OidIsValid(TryTable("audit_log")) ? Delete(&statement, values) : 0;
 }
 
-/* Delete rows of the throttle whose last failure was before a moment.  There are as many as a few minutes bring. */
+/* Delete failures of the throttle before a moment.  There are as many as a few minutes bring. */
 int64
 StoreThrottleExpire(TimestampTz before)
 {
     static Statement statement = {
-        "WITH old AS MATERIALIZED (SELECT t.key FROM auth.login_throttle t WHERE t.last_at"
+        "WITH old AS MATERIALIZED (SELECT t.ctid FROM auth.login_throttle t WHERE t.failed_at"
         " OPERATOR(pg_catalog.<=) $1 LIMIT " STEP_ROWS_AS " FOR UPDATE SKIP LOCKED)"
-        " DELETE FROM auth.login_throttle t USING old WHERE t.key" EQ
-        "old.key AND t.last_at OPERATOR(pg_catalog.<=) $1",
+        " DELETE FROM auth.login_throttle t USING old WHERE t.ctid" EQ "old.ctid",
         1,
         {TIMESTAMPTZOID},
         NULL};

@@ -4,17 +4,23 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "store.h"
 #include "store_statement.h"
-
-#define PLACES_BYTES "125"
-
-StaticAssertDecl(THROTTLE_PLACES == 125 * 8, "PLACES_BYTES has another number");
 
 static Datum
 KeyDatum(const ThrottleKey *key)
@@ -26,89 +32,136 @@ KeyDatum(const ThrottleKey *key)
     return PointerGetDatum(bytes);
 }
 
+/* Take the first of the places that is not taken. */
 static void
-ColumnNetwork(int number, char *network)
+TakePlace(ThrottleState *state, int free_failures)
 {
-    bool is_null;
-    Datum value = Column(number, &is_null);
+    int place;
 
-    strlcpy(network, is_null ? "" : TextDatumGetCString(value), THROTTLE_NETWORK_CHARS);
+    for (place = 0; place < free_failures; place++)
+        if ((state->places[place / 8] >> (place % 8) & 1) == 0) {
+            state->places[place / 8] |= (unsigned char)(1 << (place % 8));
+            return;
+        }
 }
 
-/* What is committed at this moment, and what this transaction has counted. */
-void
-StoreThrottleRead(const ThrottleKey *key, ThrottleRow *row)
+typedef struct FailureReader {
+    ThrottleState *state;
+    int free_failures;
+    int others; /* failures without a place of their own */
+} FailureReader;
+
+/* A StoreRowSink: one failure, after those before it. */
+static void
+ReadFailure(void *context, const Datum *values, const bool *nulls, bool is_last)
 {
-    static Statement statement = {"SELECT t.failures, t.places, t.since, t.last_at, t.network"
-                                  " FROM auth.login_throttle t WHERE t.key" EQ "$1",
-                                  1,
-                                  {BYTEAOID},
-                                  NULL};
-    Datum values[] = {KeyDatum(key)};
+    FailureReader *reader = context;
+    ThrottleState *state = reader->state;
+    int place = DatumGetInt16(values[1]);
+
+    state->last_at = DatumGetTimestampTz(values[0]);
+    if (++state->failures == reader->free_failures)
+        state->slow_since = state->last_at;
+    if (place >= 0 && place < THROTTLE_PLACES)
+        state->places[place / 8] |= (unsigned char)(1 << (place % 8));
+    else
+        reader->others++;
+    if (is_last && !nulls[2])
+        strlcpy(state->network, TextDatumGetCString(values[2]), sizeof(state->network));
+}
+
+/* The failures of a key after this moment, whoever has counted them, in whatever transaction. */
+void
+StoreThrottleRead(const ThrottleKey *key, TimestampTz stale_before, int free_failures,
+                  ThrottleState *state)
+{
+    static Statement statement = {
+        "SELECT t.failed_at, t.place, t.network FROM auth.login_throttle t WHERE t.key" EQ
+        "$1 AND t.failed_at OPERATOR(pg_catalog.>) $2 ORDER BY t.failed_at",
+        2,
+        {BYTEAOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {KeyDatum(key), TimestampTzGetDatum(stale_before)};
+    FailureReader reader = {.state = state, .free_failures = free_failures};
     StoreCall call;
+    uint64 count;
 
-    *row = (ThrottleRow){0};
+    *state = (ThrottleState){0};
     StoreBegin(&call);
-    if (StoreRead(&statement, values) > 0) {
-        bytea *places = DatumGetByteaPP(ColumnNotNull(2));
-
-        row->failures = DatumGetInt32(ColumnNotNull(1));
-        memcpy(row->places, VARDATA_ANY(places),
-               Min(VARSIZE_ANY_EXHDR(places), sizeof(row->places)));
-        row->since = DatumGetTimestampTz(ColumnNotNull(3));
-        row->last_at = DatumGetTimestampTz(ColumnNotNull(4));
-        ColumnNetwork(5, row->network);
-    }
+    count = StoreRead(&statement, values);
+    RowsToSink(count, count, ReadFailure, &reader);
     StoreEnd(&call);
+    /* One that came after a delay has no place; while it counts there is one the less. */
+    for (; reader.others > 0; reader.others--)
+        TakePlace(state, free_failures);
+}
+
+/* Put a row into each index of its table. */
+static void
+InsertIntoIndexes(Relation table, TupleTableSlot *slot)
+{
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+
+    foreach (cell, indexes) {
+        Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
+        IndexInfo *info = BuildIndexInfo(index);
+        Datum values[INDEX_MAX_KEYS];
+        bool nulls[INDEX_MAX_KEYS];
+
+        FormIndexDatum(info, slot, NULL, values, nulls);
+        index_insert(index, values, nulls, &slot->tts_tid, table, UNIQUE_CHECK_NO, false, info);
+        index_close(index, NoLock);
+    }
 }
 
 /*
- * Count a failure; how many there are with it.  What is counted anew does not depend on what was read before: a
- * row whose time is over, by the first of its failures without delay or the last of those with, begins again.
+ * Count a failure, for good: whoever rolls back has learned the answer all the same.  The row is written as
+ * COPY FREEZE writes one, and PostgreSQL a sequence's: as the deed of no transaction.  So it counts at
+ * once, for everybody, before the caller has his answer, and stays whatever becomes of his transaction.  Nobody
+ * waits for it, and no snapshot or lock of a caller's can keep it out.  A crash of the server may lose the last
+ * ones, and may leave one that no index has, until it is swept.
  */
-int
-StoreThrottleFail(const ThrottleFailure *failure, TimestampTz stale_before)
+void
+StoreThrottleFail(const ThrottleFailure *failure)
 {
-    static Statement statement = {
-        "WITH given AS MATERIALIZED (SELECT pg_catalog.decode("
-        "pg_catalog.repeat('00', " PLACES_BYTES "), 'hex') AS none)"
-        " INSERT INTO auth.login_throttle AS t (key, failures, places, since, last_at, network)"
-        " SELECT $1, 1, CASE WHEN $2 OPERATOR(pg_catalog.<) 0 THEN g.none"
-        " ELSE pg_catalog.set_bit(g.none, $2, 1) END, $3, $3, $6 FROM given g"
-        " ON CONFLICT (key) DO UPDATE SET (failures, places, since, last_at, network) ="
-        " (SELECT CASE WHEN s.is_stale THEN 1 ELSE t.failures OPERATOR(pg_catalog.+) 1 END,"
-        " CASE WHEN s.is_stale THEN excluded.places WHEN $2 OPERATOR(pg_catalog.<) 0 THEN t.places"
-        " ELSE pg_catalog.set_bit(t.places, $2, 1) END,"
-        " CASE WHEN s.is_stale OR t.failures OPERATOR(pg_catalog.+) 1" EQ
-        "$4 THEN $3 ELSE t.since END, $3, $6"
-        " FROM (SELECT CASE WHEN t.failures OPERATOR(pg_catalog.<) $4 THEN t.since"
-        " ELSE t.last_at END OPERATOR(pg_catalog.<=) $5) s (is_stale))"
-        " RETURNING t.failures",
-        6,
-        {BYTEAOID, INT8OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TEXTOID},
-        NULL};
-    Datum values[] = {KeyDatum(&failure->key),           Int64GetDatum(failure->place),
-                      TimestampTzGetDatum(failure->at),  Int32GetDatum(failure->free_failures),
-                      TimestampTzGetDatum(stale_before), CStringGetTextDatum(failure->network)};
-    char nulls[] = {' ', ' ', ' ', ' ', ' ', failure->network[0] != '\0' ? ' ' : 'n'};
-    StoreCall call;
-    int failures;
+    Relation table = table_open(
+        get_relname_relid("login_throttle", get_namespace_oid("auth", false)), RowExclusiveLock);
+    TupleTableSlot *slot = table_slot_create(table, NULL);
 
-    StoreBegin(&call);
-    StoreRun(&statement, values, nulls);
-    failures = DatumGetInt32(ColumnNotNull(1));
-    StoreEnd(&call);
-    return failures;
+    ExecClearTuple(slot);
+    slot->tts_values[0] = KeyDatum(&failure->key);
+    slot->tts_values[1] = TimestampTzGetDatum(failure->at);
+    slot->tts_values[2] = Int16GetDatum((int16)failure->place);
+    slot->tts_isnull[0] = slot->tts_isnull[1] = slot->tts_isnull[2] = false;
+    slot->tts_isnull[3] = failure->network == NULL;
+    slot->tts_values[3] = failure->network ? CStringGetTextDatum(failure->network) : (Datum)0;
+    ExecStoreVirtualTuple(slot);
+    HOLD_INTERRUPTS(); /* a row that no index has would not count */
+    table_tuple_insert(table, slot, GetCurrentCommandId(true), TABLE_INSERT_FROZEN, NULL);
+    InsertIntoIndexes(table, slot);
+    RESUME_INTERRUPTS();
+    ExecDropSingleTupleTableSlot(slot);
+    table_close(table, NoLock);
 }
 
+/* Take back what was counted of a key at this moment; DT_NOBEGIN: all of it. */
 void
-StoreThrottleForget(const ThrottleKey *key)
+StoreThrottleForget(const ThrottleKey *key, TimestampTz at)
 {
     static Statement statement = {
-        "DELETE FROM auth.login_throttle t WHERE t.key" EQ "$1", 1, {BYTEAOID}, NULL};
-    Datum values[] = {KeyDatum(key)};
+        "DELETE FROM auth.login_throttle t USING (SELECT w.ctid FROM auth.login_throttle w"
+        " WHERE w.key" EQ "$1 AND ($2" EQ "'-infinity'::pg_catalog.timestamptz OR w.failed_at" EQ
+        "$2) FOR UPDATE SKIP LOCKED) o WHERE t.ctid" EQ "o.ctid",
+        2,
+        {BYTEAOID, TIMESTAMPTZOID},
+        NULL};
+    Datum values[] = {KeyDatum(key), TimestampTzGetDatum(at)};
+    StoreCall call;
 
-    StoreExecute(&statement, values, NULL);
+    StoreBegin(&call);
+    StoreRunLatest(&statement, values);
+    StoreEnd(&call);
 }
 
 /* Whether a session of the e-mail's account was begun from this network, and still is there. */

@@ -3,8 +3,8 @@
  * throttle.c: guessing is made slow: for an account, whoever guesses, and for an address, whatever it guesses.
  *
  * So many failures are free.  After them there is one attempt at a time, and each has to wait longer than the
- * one before.  What has failed is a row of auth.login_throttle, which commits with the answer that it was a
- * failure.  What is under way is a lock: each free failure has a place, an attempt holds one, and so a hundred
+ * one before.  What has failed is a row of auth.login_throttle, written before the answer and whatever becomes of
+ * the transaction.  What is under way is a lock: each free failure has a place, an attempt holds one, and so a hundred
  * attempts at the same moment are no more than those that come one after the other: who finds every place held
  * waits until one comes free.  No row is locked while a password is hashed.
  *
@@ -17,7 +17,9 @@
 #include <sys/socket.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -36,14 +38,8 @@
 /* An IPv6 address is as good as any other of its /64: they are given out as one. */
 #define IPV6_NETWORK_BITS 64
 
-/* For a place, or a row, of somebody's who does not end his transaction nobody waits longer. */
+/* For a place of somebody's who is long about it nobody waits longer. */
 #define LOCK_TIMEOUT "5s"
-
-void
-ThrottleInit(void)
-{
-    ThrottleLostInit();
-}
 
 /* ---- Keys ------------------------------------------------------------------------------- */
 
@@ -126,16 +122,16 @@ HoldAccount(ThrottleAttempt *attempt, text *email_normalized)
                            .network = attempt->network,
                            .free_failures = auth_service_throttle_account_failures,
                            .is_shared = true};
-    ThrottleRow row;
+    ThrottleState state;
 
     if (claim.free_failures == 0)
         return;
-    ThrottleRead(&claim, GetCurrentTimestamp(), &row);
-    if (!ThrottleHasFree(&claim, &row) && attempt->network != NULL &&
+    ThrottleRead(&claim, GetCurrentTimestamp(), &state);
+    if (!ThrottleHasFree(&claim, &state) && attempt->network != NULL &&
         StoreThrottleKnows(email_normalized, attempt->network)) {
         ThrottleKey pair = MakeKey("pair", attempt->network, email_normalized);
 
-        attempt->pair = ThrottleHold(&(ThrottleClaim){.key = &pair, .since = row.since});
+        attempt->pair = ThrottleHold(&(ThrottleClaim){.key = &pair, .since = state.slow_since});
         attempt->account = (ThrottlePlace){.is_counted = true,
                                            .had_failures = true,
                                            .key = key,
@@ -145,11 +141,33 @@ HoldAccount(ThrottleAttempt *attempt, text *email_normalized)
         attempt->account = ThrottleHold(&claim);
 }
 
+/* Count a failure. */
+static void
+Fail(ThrottlePlace *place, const char *network)
+{
+    if (!place->is_counted || place->failed_at != 0)
+        return;
+    place->failed_at = GetCurrentTimestamp();
+    StoreThrottleFail(&(ThrottleFailure){
+        .key = place->key, .at = place->failed_at, .place = place->number, .network = network});
+    ThrottleGiveBack(place);
+}
+
+static void
+FailAll(ThrottleAttempt *attempt)
+{
+    Fail(&attempt->account, attempt->network);
+    Fail(&attempt->pair, attempt->network);
+    Fail(&attempt->address, attempt->network);
+}
+
 void
 ThrottleEnter(ThrottleAttempt *attempt, text *email)
 {
     int level = LimitWaits();
 
+    /* Where a failure cannot be written, its error would tell it from a success. */
+    PreventCommandIfReadOnly("a check of a password");
     *attempt = (ThrottleAttempt){.network = OriginNetwork()};
     if (attempt->network != NULL) {
         ThrottleKey key = MakeKey("address", attempt->network, NULL);
@@ -158,58 +176,53 @@ ThrottleEnter(ThrottleAttempt *attempt, text *email)
     }
     if (VARSIZE_ANY_EXHDR(email) <= AUTH_EMAIL_BYTES_MAX)
         HoldAccount(attempt, EmailNormalize(email));
+    /* Nor may a caller be able to have that write refused after the password was looked at, as he is here. */
+    if (IsolationIsSerializable())
+        FailAll(attempt);
     EndWaits(level);
 }
 
-/* Count a failure; whether it was the last free one. */
+/* Whether a failure was the last free one of its key. */
 static bool
-Fail(const ThrottlePlace *place, const char *network)
+WasLast(const ThrottlePlace *place)
 {
-    ThrottleFailure failure = {.key = place->key,
-                               .place = place->number,
-                               .free_failures = place->free_failures,
-                               .at = GetCurrentTimestamp()};
+    ThrottleState state;
 
-    if (!place->is_counted)
+    if (!place->is_counted || place->number == THROTTLE_TURN)
         return false;
-    strlcpy(failure.network, network ? network : "", sizeof(failure.network));
-    ThrottleLostNote(&failure);
-    return StoreThrottleFail(&failure, ThrottleStaleBefore(failure.at)) == place->free_failures;
+    StoreThrottleRead(&place->key, ThrottleStaleBefore(place->failed_at), place->free_failures,
+                      &state);
+    return state.failures == place->free_failures;
 }
 
 void
-ThrottleFail(const ThrottleAttempt *attempt, int64 user_id)
+ThrottleFail(ThrottleAttempt *attempt, int64 user_id)
 {
-    int level = LimitWaits();
-
-    StoreCommitDurably();
-    if (Fail(&attempt->address, attempt->network))
+    FailAll(attempt);
+    if (WasLast(&attempt->address))
         AuditRecord(&(AuditEvent){.action = "throttled", .detail = "{\"by\": \"address\"}"});
-    if (Fail(&attempt->account, attempt->network))
+    if (WasLast(&attempt->account))
         AuditRecord(&(AuditEvent){
             .action = "throttled", .user_id = user_id, .detail = "{\"by\": \"account\"}"});
-    Fail(&attempt->pair, attempt->network);
-    EndWaits(level);
 }
 
 static void
-Forget(const ThrottlePlace *place)
+Forget(ThrottlePlace *place)
 {
-    if (place->is_counted && place->had_failures)
-        StoreThrottleForget(&place->key);
+    if (place->is_counted && (place->had_failures || place->failed_at != 0))
+        StoreThrottleForget(&place->key, DT_NOBEGIN);
     ThrottleGiveBack(place);
 }
 
 /* The account begins anew; the address does not, or its guesser would need but one account of his own. */
 void
-ThrottlePass(const ThrottleAttempt *attempt)
+ThrottlePass(ThrottleAttempt *attempt)
 {
-    int level = LimitWaits();
-
     Forget(&attempt->account);
     Forget(&attempt->pair);
+    if (attempt->address.failed_at != 0)
+        StoreThrottleForget(&attempt->address.key, attempt->address.failed_at);
     ThrottleGiveBack(&attempt->address);
-    EndWaits(level);
 }
 
 static void
@@ -228,7 +241,7 @@ ThrottleCount(const char *kind, int64 asker)
     int level;
 
     /* On a standby tokens can be asked about, and nothing can be counted. */
-    if (XactReadOnly)
+    if (RecoveryInProgress())
         return;
     level = LimitWaits();
     if (network != NULL)

@@ -7,17 +7,15 @@
 
 #include "store.h"
 
-/*
- * What a failure counts for, and a place among the attempts for it that may be under way at the same time, held
- * until the transaction ends.
- */
+/* What a failure counts for, and a place among the attempts for it that may be under way at the same time. */
 typedef struct ThrottlePlace {
     bool is_counted;
     bool is_held;
     bool had_failures; /* before this attempt */
     ThrottleKey key;
     int free_failures;
-    int number; /* of a free failure, or THROTTLE_TURN */
+    int number;            /* of a free failure, or THROTTLE_TURN */
+    TimestampTz failed_at; /* 0: it has not been counted as a failure */
 } ThrottlePlace;
 
 /* An attempt to show that one knows a password. */
@@ -28,15 +26,13 @@ typedef struct ThrottleAttempt {
     ThrottlePlace pair; /* of the account and a network that it is known from */
 } ThrottleAttempt;
 
-extern void ThrottleInit(void);
-
 /*
- * Before a password is looked at: U429A, with the seconds to wait, where too many attempts for this e-mail, or
+ * Before a password is looked at: 25006 where failures cannot be counted; U429A, with the seconds to wait, where too many attempts for this e-mail, or
  * from the transaction's origin, have failed.  Then one of the two.
  */
 extern void ThrottleEnter(ThrottleAttempt *attempt, text *email);
-extern void ThrottleFail(const ThrottleAttempt *attempt, int64 user_id);
-extern void ThrottlePass(const ThrottleAttempt *attempt);
+extern void ThrottleFail(ThrottleAttempt *attempt, int64 user_id);
+extern void ThrottlePass(ThrottleAttempt *attempt);
 
 /*
  * Something was shown that is none of ours: a token, or an e-mail that is taken.  That is counted for the
@@ -47,10 +43,5 @@ extern void ThrottleCount(const char *kind, int64 asker);
 
 /* Delete what counts no longer, in part; how many rows. */
 extern int64 ThrottleSweep(TimestampTz now);
-
-/* throttle_lost.c: failures whose transaction, or subtransaction, was rolled back. */
-extern void ThrottleLostInit(void);
-extern void ThrottleLostNote(const ThrottleFailure *failure);
-extern int ThrottleLostCount(const ThrottleKey *key, TimestampTz *last_at);
 
 #endif

@@ -29,46 +29,35 @@ ThrottleStaleBefore(TimestampTz now)
 
 /* What counts of a key at this moment. */
 void
-ThrottleRead(const ThrottleClaim *claim, TimestampTz now, ThrottleRow *row)
+ThrottleRead(const ThrottleClaim *claim, TimestampTz now, ThrottleState *state)
 {
-    TimestampTz lost_at = 0;
-    int lost;
-
-    StoreThrottleRead(claim->key, row);
-    if (row->failures > 0 && (row->failures < claim->free_failures ? row->since : row->last_at) <=
-                                 ThrottleStaleBefore(now))
-        *row = (ThrottleRow){0};
-    if (row->failures == 0)
-        row->last_at = claim->since;
-    lost = ThrottleLostCount(claim->key, &lost_at);
-    if (lost > 0) {
-        row->failures += lost;
-        row->last_at = Max(row->last_at, lost_at);
-    }
+    StoreThrottleRead(claim->key, ThrottleStaleBefore(now), claim->free_failures, state);
+    if (state->failures == 0)
+        state->last_at = claim->since;
 }
 
 static bool
-IsTaken(const ThrottleRow *row, int place)
+IsTaken(const ThrottleState *state, int place)
 {
-    return (row->places[place / 8] >> (place % 8) & 1) != 0;
+    return (state->places[place / 8] >> (place % 8) & 1) != 0;
 }
 
 /* How long an attempt has to wait still; 0 or less: not at all. */
 static int64
-RemainingDelay(const ThrottleClaim *claim, const ThrottleRow *row, TimestampTz now)
+RemainingDelay(const ThrottleClaim *claim, const ThrottleState *state, TimestampTz now)
 {
     int64 longest = (int64)auth_service_throttle_max_delay * USECS_PER_SEC;
     int64 delay = FIRST_DELAY;
     int i;
 
-    for (i = claim->free_failures; i < row->failures && delay < longest; i++)
+    for (i = claim->free_failures; i < state->failures && delay < longest; i++)
         delay *= 2;
     delay = Min(delay, longest);
-    if (claim->is_shared && row->network[0] != '\0' && claim->network != NULL &&
-        strcmp(row->network, claim->network) != 0)
+    if (claim->is_shared && state->network[0] != '\0' && claim->network != NULL &&
+        strcmp(state->network, claim->network) != 0)
         delay /= 2;
     /* A clock that was set back must not make it longer. */
-    return Min(row->last_at + delay - now, delay);
+    return Min(state->last_at + delay - now, delay);
 }
 
 static void
@@ -101,20 +90,21 @@ Hold(const ThrottleKey *key, int number, bool waits)
 
 /* Give a place back before the transaction ends. */
 void
-ThrottleGiveBack(const ThrottlePlace *place)
+ThrottleGiveBack(ThrottlePlace *place)
 {
     LOCKTAG tag;
 
     if (!place->is_held)
         return;
+    place->is_held = false;
     SetLockTag(&tag, &place->key, place->number);
     LockRelease(&tag, ExclusiveLock, /* sessionLock */ false);
 }
 
 bool
-ThrottleHasFree(const ThrottleClaim *claim, const ThrottleRow *row)
+ThrottleHasFree(const ThrottleClaim *claim, const ThrottleState *state)
 {
-    return row->failures < claim->free_failures;
+    return state->failures < claim->free_failures;
 }
 
 /*
@@ -122,55 +112,55 @@ ThrottleHasFree(const ThrottleClaim *claim, const ThrottleRow *row)
  * free ones again: somebody was right meanwhile.
  */
 static bool
-HoldTurn(const ThrottleClaim *claim, ThrottleRow *row)
+HoldTurn(const ThrottleClaim *claim, ThrottleState *state)
 {
-    int64 delay = RemainingDelay(claim, row, GetCurrentTimestamp());
+    int64 delay = RemainingDelay(claim, state, GetCurrentTimestamp());
 
     if (delay > 0)
         Refuse(delay);
     Hold(claim->key, THROTTLE_TURN, /* waits */ true);
     /* Whoever held it a moment ago has failed, or was right. */
-    ThrottleRead(claim, GetCurrentTimestamp(), row);
-    delay = RemainingDelay(claim, row, GetCurrentTimestamp());
-    if (!ThrottleHasFree(claim, row) && delay > 0)
+    ThrottleRead(claim, GetCurrentTimestamp(), state);
+    delay = RemainingDelay(claim, state, GetCurrentTimestamp());
+    if (!ThrottleHasFree(claim, state) && delay > 0)
         Refuse(delay);
-    return !ThrottleHasFree(claim, row);
+    return !ThrottleHasFree(claim, state);
 }
 
 /* The first place behind this one that has not failed; there is one. */
 static int
-NextPlace(const ThrottleClaim *claim, const ThrottleRow *row, int place)
+NextPlace(const ThrottleClaim *claim, const ThrottleState *state, int place)
 {
     do
         place = (place + 1) % claim->free_failures;
-    while (IsTaken(row, place));
+    while (IsTaken(state, place));
     return place;
 }
 
 /* Hold this place if it is free or, where that is said, as soon as it is; false where it failed meanwhile. */
 static bool
-HoldThis(const ThrottleClaim *claim, ThrottleRow *row, int place, bool waits)
+HoldThis(const ThrottleClaim *claim, ThrottleState *state, int place, bool waits)
 {
     if (!Hold(claim->key, place, waits))
         return false;
     /* Whoever held it a moment ago may have failed. */
-    ThrottleRead(claim, GetCurrentTimestamp(), row);
-    return ThrottleHasFree(claim, row) && !IsTaken(row, place);
+    ThrottleRead(claim, GetCurrentTimestamp(), state);
+    return ThrottleHasFree(claim, state) && !IsTaken(state, place);
 }
 
 /* Hold one of the free places; false where there is none any more. */
 static bool
-HoldFree(const ThrottleClaim *claim, ThrottleRow *row, int *number)
+HoldFree(const ThrottleClaim *claim, ThrottleState *state, int *number)
 {
     int place;
     int i;
 
-    if (!ThrottleHasFree(claim, row))
+    if (!ThrottleHasFree(claim, state))
         return false;
     place = MyProcPid % claim->free_failures; /* not all begin with the same one */
-    for (i = 0; ThrottleHasFree(claim, row); i++) {
-        place = NextPlace(claim, row, place);
-        if (HoldThis(claim, row, place, /* waits */ i >= claim->free_failures)) {
+    for (i = 0; ThrottleHasFree(claim, state); i++) {
+        place = NextPlace(claim, state, place);
+        if (HoldThis(claim, state, place, /* waits */ i >= claim->free_failures)) {
             *number = place;
             return true;
         }
@@ -187,11 +177,11 @@ ThrottleHold(const ThrottleClaim *claim)
                            .key = *claim->key,
                            .free_failures = claim->free_failures,
                            .number = THROTTLE_TURN};
-    ThrottleRow row;
+    ThrottleState state;
 
-    ThrottleRead(claim, GetCurrentTimestamp(), &row);
-    while (!HoldFree(claim, &row, &place.number) && !HoldTurn(claim, &row))
+    ThrottleRead(claim, GetCurrentTimestamp(), &state);
+    while (!HoldFree(claim, &state, &place.number) && !HoldTurn(claim, &state))
         continue;
-    place.had_failures = row.failures > 0;
+    place.had_failures = state.failures > 0;
     return place;
 }

@@ -19,11 +19,11 @@ typedef struct ThrottleClaim {
 /* Failures before this moment count no longer. */
 extern TimestampTz ThrottleStaleBefore(TimestampTz now);
 
-extern void ThrottleRead(const ThrottleClaim *claim, TimestampTz now, ThrottleRow *row);
-extern bool ThrottleHasFree(const ThrottleClaim *claim, const ThrottleRow *row);
+extern void ThrottleRead(const ThrottleClaim *claim, TimestampTz now, ThrottleState *state);
+extern bool ThrottleHasFree(const ThrottleClaim *claim, const ThrottleState *state);
 
 /* U429A where no place may be had now.  Waits for one that is under way. */
 extern ThrottlePlace ThrottleHold(const ThrottleClaim *claim);
-extern void ThrottleGiveBack(const ThrottlePlace *place);
+extern void ThrottleGiveBack(ThrottlePlace *place);
 
 #endif

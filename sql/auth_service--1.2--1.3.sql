@@ -14,16 +14,16 @@ SELECT pg_catalog.set_config('auth_service_update.before', pg_catalog.concat_ws(
 
 -- ---- Throttle ------------------------------------------------------------------------------------
 
--- A key is SHA-256 of what is counted, an e-mail or an address: what was tried may have been a password.  It is
--- no part of a dump: it matters for minutes.
+-- A row a failure.  A key is SHA-256 of what it counts for, an e-mail or an address: what was tried may have been
+-- a password.  It matters for minutes, so it is no part of a dump.
 CREATE TABLE auth.login_throttle (
-    key      bytea PRIMARY KEY CHECK (octet_length(key) = 32),
-    failures integer NOT NULL,
-    places   bytea NOT NULL,      -- a bit for each failure that went without a delay
-    since    timestamptz NOT NULL, -- the first failure; after the last that went without a delay, that one
-    last_at  timestamptz NOT NULL,
-    network  text COLLATE "C"     -- from where the last came, if that was said
-) WITH (fillfactor = 50);
+    key       bytea NOT NULL CHECK (octet_length(key) = 32),
+    failed_at timestamptz NOT NULL,
+    place     smallint NOT NULL, -- of the failures without a delay; -1: it came after one
+    network   text COLLATE "C"   -- from where it came, if that was said
+);
+CREATE INDEX login_throttle_key_failed_at_idx ON auth.login_throttle (key, failed_at);
+CREATE INDEX login_throttle_failed_at_idx ON auth.login_throttle (failed_at);
 COMMENT ON TABLE auth.login_throttle IS 'failed attempts of the last minutes, by account and by address';
 
 -- ---- Maintenance ---------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ SELECT pg_catalog.pg_extension_config_dump('auth.sessions_walk', '');
 CREATE FUNCTION auth.maintain() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'auth_service_maintain';
 COMMENT ON FUNCTION auth.maintain() IS
-    'deletes some of what is over: sessions, and audit rows older than auth_service.audit_retention; how many rows';
+    'deletes some of what is over: sessions, failed attempts, audit rows older than auth_service.audit_retention; how many rows';
 
 -- ---- Privileges ------------------------------------------------------------------------------
 
