@@ -44,7 +44,7 @@ valgrind:
 
 leaks:
 	@scripts/bootstrap build test
-	@LEAK_REQUESTS=$(or $(LEAK_REQUESTS),200000) scripts/test tests/t/75_leaks.pl
+	@LEAK_REQUESTS=$(or $(LEAK_REQUESTS),200000) scripts/test tests/t/57_leaks.pl
 
 soak-refresh:
 	@scripts/bootstrap build test
