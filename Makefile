@@ -44,7 +44,7 @@ valgrind:
 
 leaks:
 	@scripts/bootstrap build test
-	@LEAK_REQUESTS=$(or $(LEAK_REQUESTS),200000) scripts/test tests/t/75_leaks.pl
+	@LEAK_REQUESTS=$(or $(LEAK_REQUESTS),200000) scripts/test tests/t/57_leaks.pl
 
 soak-refresh:
 	@scripts/bootstrap build test
@@ -80,7 +80,7 @@ help:
 	@echo 'make sanitize   the tests over HTTP, with the shim under ASan and UBSan, then under TSan'
 	@echo 'make valgrind   the SQL tests in a server under valgrind (TESTS=...)'
 	@echo 'make leaks      what 200,000 requests and 200,000 calls leave behind (LEAK_REQUESTS=...)'
-	@echo 'make docker-check  build the images, run them with Docker Compose, try what README says of them'
+	@echo 'make docker-check  build the images, run them with Docker Compose, try what docs/docker.md says of them'
 	@echo 'make clean      remove what was built'
 
 # ---- PGXS ---------------------------------------------------------------------------------------
