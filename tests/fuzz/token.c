@@ -21,6 +21,7 @@
 #include "server.h"
 #include "store.h"
 #include "token.h"
+#include "token_claims.h"
 
 #define SECRET_OURS     "0123456789abcdef0123456789abcdef"
 #define SECRET_IMPORTED "the secret of the service before us"
@@ -136,6 +137,49 @@ IsSignedWith(const char *secret, const char *token, size_t size)
            memcmp(dot + 1, expected, strlen(expected)) == 0;
 }
 
+/* ---- The two ways to read claims -------------------------------------------------------------- */
+
+static bool
+IsSame(const TokenClaims *one, const TokenClaims *other)
+{
+    return one->user_id == other->user_id &&
+           memcmp(&one->session_id, &other->session_id, sizeof(pg_uuid_t)) == 0 &&
+           one->generation.counter == other->generation.counter &&
+           one->generation.nonce == other->generation.nonce;
+}
+
+/* What the short one takes for ours is that to the JSON parser too, and says the same. */
+static void
+CompareForms(const uint8_t *payload, size_t size)
+{
+    char *json = palloc0(size + 1);
+    TokenClaims claims[2];
+    TokenForm form;
+    bool is_good;
+
+    JwtOpen();
+    memcpy(json, payload, size);
+    memset(claims, 0, sizeof(claims));
+    form = TokenClaimsReadOurs(json, size, &claims[0]);
+    is_good = TokenClaimsReadAny(json, size, &claims[1]);
+    REQUIRE(form != TOKEN_FORM_OURS || (is_good && IsSame(&claims[0], &claims[1])));
+    REQUIRE(form != TOKEN_FORM_OUR_EXPIRED || !is_good);
+}
+
+/* And it takes what TokenClaimsAppend writes. */
+static void
+CheckOurForm(void *nothing)
+{
+    RefreshToken token = {.user_id = 42, .generation = {3, 1234567890}};
+    TokenClaims claims = {.user_id = 0};
+    StringInfoData json;
+
+    initStringInfo(&json);
+    TokenClaimsAppend(&json, USER_ROLE_ADMIN, &token, 900);
+    REQUIRE(TokenClaimsReadOurs(json.data, (Size)json.len, &claims) == TOKEN_FORM_OURS);
+    REQUIRE(claims.user_id == 42 && claims.generation.nonce == 1234567890);
+}
+
 /* ---- A run ---------------------------------------------------------------------------------- */
 
 typedef struct Input {
@@ -151,8 +195,11 @@ Verify(void *context)
     bool is_raw = memchr("hie", kind, 3) == NULL;
     char *token = is_raw ? palloc(input->size) : Signed(kind, input->data + 1, input->size - 1);
     size_t size = is_raw ? input->size - 1 : strlen(token);
+    const uint8_t *payload = is_raw ? NULL : memchr(input->data, '\0', input->size);
     TokenClaims claims;
 
+    if (payload != NULL)
+        CompareForms(payload + 1, (size_t)(input->data + input->size - payload - 1));
     if (is_raw)
         memcpy(token, input->data + 1, size);
     if (!TokenVerify(token, size, &claims))
@@ -175,8 +222,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Input input = {data, size};
 
-    if (ed_private.size == 0)
+    if (ed_private.size == 0) {
         MakeKeys();
+        ServerRun(CheckOurForm, NULL);
+    }
     if (size > 1)
         ServerRun(Verify, &input);
     return 0;
