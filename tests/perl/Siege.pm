@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Siege.pm: a process of clients that are in others' way: it keeps so many connections open, by turns with
-# nothing sent, half a head, a head and half a body (both dripped on), and idle after an answer; or logs in
-# on each without end.  What is closed is opened again at once.
+# nothing sent, half a head, a head and half a body (both dripped on), and idle after an answer; or asks on
+# each without end, to log in or whatever it was told.  What is closed is opened again at once.
 package Siege;
 
 use strict;
@@ -21,7 +21,7 @@ my @kinds = (
     [ "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", '' ]);
 my $login = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ";
 
-# Begin; kinds: which of the four; or 'login'.
+# Begin; kinds: which of the four; or 'login', or a request.
 sub begin
 {
     my ($class, $port, $count, @which) = @_;
@@ -38,6 +38,7 @@ sub begin
     $SIG{TERM} = sub { syswrite $write, join ' ', map { "$_:$seen{$_}" } sort keys %seen; POSIX::_exit(0) };
     my $select = IO::Select->new;
     my %kind;
+    my $asks = $which[0] =~ /[a-z]/i;
     my $open = sub {
         my ($kind) = @_;
         my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5) or return;
@@ -49,7 +50,7 @@ sub begin
     my $of_number = sub {
         my ($i) = @_;
         my $body = "{\"email\":\"user$i\\u0040example.com\",\"password\":\"Secret123\"}";
-        return $which[0] eq 'login' ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
+        return $which[0] =~ / / ? [ $which[0], '' ] : $asks ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
     };
     $open->($of_number->($_)) foreach 1 .. $count;
     my $dripped = time;
@@ -61,14 +62,14 @@ sub begin
             if ($socket->sysread(my $bytes, 65536))
             {
                 $seen{$_}++ foreach $bytes =~ m{HTTP/1\.1 (\d+)}g;
-                $socket->syswrite($kind{$socket}[0]) if $which[0] eq 'login' && $bytes !~ /Connection: close/;
+                $socket->syswrite($kind{$socket}[0]) if $asks && $bytes !~ /Connection: close/;
                 next;
             }
             my $kind = delete $kind{$socket};
             $select->remove($socket);
             close $socket;
-            # Logins without a pause would use up the ports that a client has.
-            if ($which[0] eq 'login') { push @later, [ time + 0.05, $kind ] }
+            # Requests without a pause would use up the ports that a client has.
+            if ($asks) { push @later, [ time + 0.05, $kind ] }
             else { $open->($kind) }
         }
         $open->((shift @later)->[1]) while @later && $later[0][0] < time;
