@@ -78,6 +78,12 @@ connect_one(struct db_pool *pool)
     connection->pg = make_connection();
     pthread_mutex_lock(&pool->mutex);
     pool->connecting = false;
+    /* Other settings count by now: what was made with those before serves nobody, and what failed says nothing. */
+    if (connection->generation != pool->generation) {
+        pool_drop(connection);
+        pool->unmade[pool->unmade_count++] = connection;
+        return;
+    }
     if (connection->pg != NULL) {
         pool->pause = 0;
         pool->connect_after = 0;

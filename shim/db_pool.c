@@ -200,32 +200,34 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
 }
 
 void
-pool_give(struct db_pool *pool, struct connection *connection)
-{
-    bool is_stale;
-
-    pthread_mutex_lock(&pool->mutex);
-    is_stale = connection->pg != NULL && connection->generation != pool->generation;
-    pthread_mutex_unlock(&pool->mutex);
-    if (is_stale)
-        pool_drop(connection);
-    pthread_mutex_lock(&pool->mutex);
-    pool->slow -= connection->use == USE_SLOW;
-    connection->use = USE_QUICK;
-    if (connection->pg != NULL)
-        pool->idle[pool->idle_count++] = connection;
-    else
-        pool->unmade[pool->unmade_count++] = connection;
-    pool_serve_line(pool);
-    pthread_mutex_unlock(&pool->mutex);
-}
-
-void
 pool_drop(struct connection *connection)
 {
     PQfinish(connection->pg);
     connection->pg = NULL;
     connection->prepared = 0;
+}
+
+/* libpq does not wait for anything when it closes a connection of ours: that can be done under the mutex. */
+static void
+put_back(struct db_pool *pool, struct connection *connection)
+{
+    if (connection->generation != pool->generation)
+        pool_drop(connection);
+    if (connection->pg != NULL)
+        pool->idle[pool->idle_count++] = connection;
+    else
+        pool->unmade[pool->unmade_count++] = connection;
+}
+
+void
+pool_give(struct db_pool *pool, struct connection *connection)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->slow -= connection->use == USE_SLOW;
+    connection->use = USE_QUICK;
+    put_back(pool, connection);
+    pool_serve_line(pool);
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 /* ---- Connections ------------------------------------------------------------------------ */
@@ -267,19 +269,16 @@ pool_get(struct db_pool *pool, enum pool_use use, long long deadline, enum db_ou
 void
 db_pool_reload(struct db_pool *pool, bool is_another_database)
 {
+    int idle;
+
     lane_reload(&pool->lane);
     pthread_mutex_lock(&pool->mutex);
-    pool->generation += is_another_database;
     pool->connect_after = 0;
-    /* What is idle goes now, the others when they are given back; new ones come onto the top. */
-    while (pool->idle_count > 0 && pool->idle[0]->generation != pool->generation) {
-        struct connection *oldest = pool->idle[0];
-
-        pool->idle_count--;
-        memmove(pool->idle, pool->idle + 1, (size_t)pool->idle_count * sizeof(*pool->idle));
-        pthread_mutex_unlock(&pool->mutex);
-        pool_give(pool, oldest);
-        pthread_mutex_lock(&pool->mutex);
+    if (is_another_database) {
+        pool->generation++;
+        /* What is idle goes now, the others when they are given back. */
+        for (idle = pool->idle_count, pool->idle_count = 0; idle > 0; idle--)
+            put_back(pool, pool->idle[idle - 1]);
     }
     pthread_cond_signal(&pool->demand);
     pthread_mutex_unlock(&pool->mutex);

@@ -3,7 +3,10 @@
 use strict;
 use warnings;
 use AuthService;
+use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -176,6 +179,51 @@ sub connections { return $s->sql("SELECT count(*) FROM pg_stat_activity WHERE us
 for (1 .. 100) { is(me(), 200, 'SIGHUP: served') if me() != 200; last if connections('regress_other') && !connections('auth_service_shim'); sleep 0.05 }
 is(connections('auth_service_shim'), 0, 'SIGHUP: the old connections are gone');
 cmp_ok(connections('regress_other'), '>', 0, 'SIGHUP: new ones took their place');
+
+# While a connection is being made: it is one of the settings before, and serves nobody.  Its way to the server is
+# held up until the signal was heard.
+{
+    my $folder = PostgreSQL::Test::Utils::tempdir_short;
+    my $listener = IO::Socket::UNIX->new(Local => "$folder/.s.PGSQL.1", Listen => 5) or die;
+    pipe(my $gate, my $open) or die;
+    pipe(my $came, my $comes) or die;
+    my $relay = fork() // die;
+    if ($relay == 0)
+    {
+        my $client = $listener->accept;
+        syswrite $comes, 'x';
+        sysread $gate, my $nothing, 1;
+        my $server = IO::Socket::UNIX->new(Peer => $s->node->host . '/.s.PGSQL.' . $s->node->port) or POSIX::_exit(1);
+        my $select = IO::Select->new($client, $server);
+        while (1)
+        {
+            foreach my $from ($select->can_read)
+            {
+                sysread($from, my $bytes, 65536) or POSIX::_exit(0);
+                syswrite $comes, 'a call' if $bytes =~ /SELECT auth\./;
+                syswrite $from == $client ? $server : $client, $bytes;
+            }
+        }
+    }
+    put("POSTGRES_HOST=$folder\nPOSTGRES_PORT=1\nPOSTGRES_USER=auth_service_shim\nPOSTGRES_PASSWORD=Sesame-2\n");
+    my $port = $s->{port};
+    $s->shim("--env-file=$file", '--pool-size=4');
+    my $early = connection();
+    $early->syswrite("GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\n\r\n");
+    sysread $came, my $nothing, 1;
+    put($texts[1]);
+    is(reload(), 'reloaded', 'SIGHUP while a connection is being made');
+    syswrite $open, 'x';
+    like(read_answer($early), qr{^HTTP/1\.1 200 }, 'and who waits for one is served');
+    is(me(), 200, 'and so are others') foreach 1 .. 3;
+    for (1 .. 100) { last if !connections('auth_service_shim'); sleep 0.02 }
+    is(connections('auth_service_shim'), 0, 'the connection of the settings before is gone');
+    ok(!IO::Select->new($came)->can_read(0), 'and has served nobody');
+    kill 'KILL', $relay;
+    waitpid $relay, 0;
+    $s->stop_shim;
+    $s->{port} = $port;
+}
 
 # What is wrong changes nothing, and what cannot change is said.
 foreach (
