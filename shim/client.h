@@ -11,6 +11,7 @@
 struct client {
     const char *address; /* as text; NULL: unknown */
     int port;
+    const char *origin; /* whom it asks for: itself, or past the proxies that are trusted */
 };
 
 /*

@@ -122,6 +122,17 @@ client_address_is_trusted(const char *networks, const char *address)
     return read_address(address, bytes, &bits) && is_trusted(networks, bytes);
 }
 
+void
+client_address_network(const char *address, unsigned char network[CLIENT_NETWORK_SIZE])
+{
+    int bits;
+
+    if (address == NULL || !read_address(address, network, &bits))
+        memset(network, 0, CLIENT_NETWORK_SIZE);
+    else if (memcmp(network, mapped, sizeof(mapped)) != 0)
+        memset(network + 8, 0, 8);
+}
+
 /* ---- X-Forwarded-For -------------------------------------------------------------------- */
 
 static bool

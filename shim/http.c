@@ -107,7 +107,8 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->user_agent = mg_get_header(connection, "User-Agent");
     request->if_none_match = mg_get_header(connection, "If-None-Match");
     request->requested_method = mg_get_header(connection, "Access-Control-Request-Method");
-    request->client = (struct client){.address = info->remote_addr, .port = info->remote_port};
+    request->client = (struct client){
+        .address = info->remote_addr, .port = info->remote_port, .origin = request->remote_address};
     server->handler.handle(server->handler.context, request, &response);
     if (!client_keeps_alive(connection, info) || crowd_is_near() || atomic_load(&server->draining))
         response.close = true;

@@ -21,7 +21,10 @@ my @kinds = (
     [ "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", '' ]);
 my $login = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ";
 
-# Begin; kinds: which of the four; or 'login', or a request.
+# The address that the clients have; undef: the usual one.
+our $from;
+
+# Begin; kinds: which of the four; or 'login'; or code, which is given a client's number and returns its request.
 sub begin
 {
     my ($class, $port, $count, @which) = @_;
@@ -38,10 +41,10 @@ sub begin
     $SIG{TERM} = sub { syswrite $write, join ' ', map { "$_:$seen{$_}" } sort keys %seen; POSIX::_exit(0) };
     my $select = IO::Select->new;
     my %kind;
-    my $asks = $which[0] =~ /[a-z]/i;
+    my $asks = ref $which[0] || $which[0] eq 'login';
     my $open = sub {
         my ($kind) = @_;
-        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5) or return;
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5, $from ? (LocalAddr => $from) : ()) or return;
         $socket->blocking(0);
         $socket->syswrite($kind->[0]) if $kind->[0] ne '';
         $kind{$socket} = $kind;
@@ -50,7 +53,7 @@ sub begin
     my $of_number = sub {
         my ($i) = @_;
         my $body = "{\"email\":\"user$i\\u0040example.com\",\"password\":\"Secret123\"}";
-        return $which[0] =~ / / ? [ $which[0], '' ] : $asks ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
+        return ref $which[0] ? [ $which[0]->($i), '' ] : $asks ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
     };
     $open->($of_number->($_)) foreach 1 .. $count;
     my $dripped = time;

@@ -142,7 +142,7 @@ foreach (
     my @processes = Faults::family(Faults::postmaster($s->node));
     kill 'STOP', @processes;
     my @took;
-    my $siege = Siege->begin($s->{port}, 64, $request);
+    my $siege = Siege->begin($s->{port}, 64, sub { return $request });
     foreach (1 .. 4)
     {
         @took = map { sleep 0.1; [ ask($live) ] } 1 .. 20;
