@@ -27,6 +27,10 @@ struct place {
     bool has_passed;  /* its time: its socket was shut down */
     long long since;  /* clock_now when the state began */
     long long moment; /* when its waiting must end; 0: civetweb sees to that */
+
+    /* crowd.c's: so many bytes had the client taken when it was last looked at, the last at this moment. */
+    unsigned long long taken;
+    long long taken_at;
 };
 
 /*

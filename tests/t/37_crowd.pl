@@ -110,6 +110,13 @@ foreach ([ 0, 'silent' ], [ 1, 'slow heads' ], [ 2, 'slow bodies' ], [ 3, 'idle'
     watch("32 threads, 100 clients, $_->[1]", 1.5);
 }
 
+# Who reads nothing has no more time than who sends nothing.
+{
+    my $siege = Siege->begin($s->{port}, 60, 'deaf');
+    sleep 0.5;
+    watch('32 threads, 60 clients, deaf', 3);
+}
+
 # A database that does not answer: what needs it is refused once nearly all threads wait for it, and what
 # does not is answered as ever.
 my $psql = $s->node->background_psql('auth_service');
