@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "client.h"
 #include "clock.h"
 #include "crowd.h"
 #include "places.h"
@@ -46,7 +47,7 @@
 /* Who has been at work so long is waiting for something itself. */
 #define LONG_WORK 500
 
-/* Of so many threads some are kept from work of one kind; fewer may all do the same. */
+/* Of so many threads one is kept for who comes, and from work of one kind; fewer may all do the same. */
 #define MANY_THREADS 8
 
 /* How often, and how long each time, is waited for others' work to end before there is too much of it. */
@@ -91,42 +92,22 @@ static atomic_int slow_work;
 static int
 reserve(void)
 {
-    return thread_count >= 8 ? thread_count / 8 : thread_count > 1;
+    return thread_count >= MANY_THREADS ? thread_count / MANY_THREADS : thread_count > 1;
 }
 
 /* ---- Sockets ---------------------------------------------------------------------------- */
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static int
-port_of(const union address *address)
-{
-    return address->any.sa_family == AF_INET    ? ntohs(address->v4.sin_port)
-           : address->any.sa_family == AF_INET6 ? ntohs(address->v6.sin6_port)
-                                                : 0;
-}
-
 /* The peer of a client's connection as text, and its port; 0 where the descriptor is none. */
 static int
-peer_of(int descriptor, char *text, socklen_t size)
+peer_of(int descriptor, char address[INET6_ADDRSTRLEN])
 {
-    union address peer = {0};
-    union address own = {0};
-    socklen_t length = sizeof(peer);
-    const void *bytes = &peer.v4.sin_addr;
+    struct sockaddr_in own = {0};
+    socklen_t length = sizeof(own);
 
-    if (getpeername(descriptor, &peer.any, &length) != 0 || port_of(&peer) == 0)
+    if (getsockname(descriptor, (struct sockaddr *)&own, &length) != 0 ||
+        own.sin_family != AF_INET || ntohs(own.sin_port) != listening_port)
         return 0;
-    length = sizeof(own);
-    if (getsockname(descriptor, &own.any, &length) != 0 || port_of(&own) != listening_port)
-        return 0;
-    if (peer.any.sa_family == AF_INET6)
-        bytes = &peer.v6.sin6_addr;
-    return inet_ntop(peer.any.sa_family, bytes, text, size) ? port_of(&peer) : 0;
+    return client_peer(descriptor, address);
 }
 
 /* Whether a whole head is in the socket, or so much that it is none. */
@@ -212,7 +193,7 @@ look_around(bool is_crowded, long long now)
     strangers = gone = requests = 0;
     for (fd = 0; fd < descriptor_count; fd++) {
         char address[INET6_ADDRSTRLEN] = "";
-        int port = peer_of(fd, address, sizeof(address));
+        int port = peer_of(fd, address);
         struct place *place;
 
         if (port != guests[fd].port)
