@@ -60,12 +60,20 @@ choose_id(const char *given, char *id)
         snprintf(id + 2 * i, 3, "%02x", random[i]);
 }
 
-/* As civetweb itself decides it; our answer must say the same. */
+/*
+ * As civetweb itself decides it, by the first field, since our answer must say the same; and not where any other
+ * says "close" (RFC 9112, 9.6).
+ */
 static bool
 client_keeps_alive(const struct mg_connection *connection, const struct mg_request_info *info)
 {
     const char *header = mg_get_header(connection, "Connection");
+    int i;
 
+    for (i = 0; i < info->num_headers; i++)
+        if (strcasecmp(info->http_headers[i].name, "Connection") == 0 &&
+            header_has_member(info->http_headers[i].value, "close"))
+            return false;
     if (mg_get_header(connection, "Upgrade") != NULL)
         return false;
     if (header != NULL)
