@@ -112,10 +112,14 @@ foreach (
 my ($status, $out, $err) = $s->command('serve', '--env-file=/nonexistent');
 is("$status$err", "2auth-service: cannot read /nonexistent: No such file or directory\n", 'no file');
 put(qq(export POSTGRES_HOST="/from file"\r\n  POSTGRES_PORT='7'  \nPOSTGRES_USER=ann\nPOSTGRES_USER=bob\nPOSTGRES_DB=\n), 0644);
+sub help_names { my (undef, $help) = $s->command('--help'); my %names = map { $_ => 1 } $help =~ /\b([A-Z]+(?:_[A-Z]+)+)\b/g; delete $names{AUTH_SERVICE_ENV_FILE}; return sort keys %names }
 sub tries { my ($status, $out, $err) = run(@_); return $err }
 like(tries({}, 'drop-db', '--yes', "--env-file=$file"), qr{socket "/from file/\.s\.PGSQL\.7"}, 'values in quotes, blanks, CR, export');
 like(tries({ POSTGRES_HOST => '/from environment' }, 'drop-db', '--yes', "--env-file=$file"), qr{socket "/from environment/\.s\.PGSQL\.7"}, 'the environment wins over the file');
 like(tries({ POSTGRES_HOST => '/from environment' }, 'drop-db', '--yes', '--database-host=/from option', "--env-file=$file"), qr{socket "/from option/\.s\.PGSQL\.7"}, 'and an option over both');
+put(join '', map { "$_=\n" } help_names());
+like(tries({}, 'drop-db', '--yes', "--env-file=$file", '--database-host=/nowhere'), qr{socket "/nowhere/}, 'every variable that --help lists is taken: ' . scalar help_names());
+put("POSTGRES_HOST=/nowhere\n", 0644);
 unlike(tries({}, 'drop-db', '--yes', "--env-file=$file"), qr/warning/, 'without a secret everybody may read it');
 put("POSTGRES_PASSWORD=Sesame\nPOSTGRES_HOST=/nowhere\n", 0644);
 like(tries({}, 'drop-db', '--yes', "--env-file=$file"), qr/^auth-service: warning: everybody on this machine can read the file with the secrets: \Q$file\E\n/, 'a secret that everybody may read: a warning');
