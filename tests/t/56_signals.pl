@@ -111,6 +111,16 @@ foreach (
 }
 my ($status, $out, $err) = $s->command('serve', '--env-file=/nonexistent');
 is("$status$err", "2auth-service: cannot read /nonexistent: No such file or directory\n", 'no file');
+# A pipe has nobody who writes into it, and would be waited for.
+sub put_pipe { unlink $file; POSIX::mkfifo($file, 0600) or die; return }
+put_pipe();
+foreach ([ $file, 'a pipe' ], [ PostgreSQL::Test::Utils::tempdir, 'a folder' ])
+{
+    my ($path, $what) = @$_;
+    ($out, $err) = ('', '');
+    eval { IPC::Run::run([ $ENV{AUTH_SERVICE}, 'serve', "--env-file=$path" ], '>', \$out, '2>', \$err, IPC::Run::timeout(10)) };
+    is("$out$err", "auth-service: $path is no regular file\n", $what);
+}
 put(qq(export POSTGRES_HOST="/from file"\r\n  POSTGRES_PORT='7'  \nPOSTGRES_USER=ann\nPOSTGRES_USER=bob\nPOSTGRES_DB=\n), 0644);
 sub help_names { my (undef, $help) = $s->command('--help'); my %names = map { $_ => 1 } $help =~ /\b([A-Z]+(?:_[A-Z]+)+)\b/g; delete $names{AUTH_SERVICE_ENV_FILE}; return sort keys %names }
 sub tries { my ($status, $out, $err) = run(@_); return $err }
@@ -241,6 +251,8 @@ foreach (
     like($s->shim_log, $message, 'and the log says why');
     is(me(), 200, 'and they count');
 }
+put_pipe();
+is(reload(), 'the settings stay as they are', 'a pipe: the settings stay');
 unlink $file;
 is(reload(), 'the settings stay as they are', 'no file: the settings stay');
 put($texts[1] . "AUTH_SERVICE_MAX_BODY=256\nAUTH_SERVICE_KEEP_ALIVE_TIMEOUT=7\nAUTH_SERVICE_LOG_FORMAT=json\nAUTH_SERVICE_POOL_SIZE=9\n");
