@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use AuthService;
+use Faults;
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
@@ -193,6 +194,34 @@ sub connections { return $s->sql("SELECT count(*) FROM pg_stat_activity WHERE us
 for (1 .. 100) { is(me(), 200, 'SIGHUP: served') if me() != 200; last if connections('regress_other') && !connections('auth_service_shim'); sleep 0.05 }
 is(connections('auth_service_shim'), 0, 'SIGHUP: the old connections are gone');
 cmp_ok(connections('regress_other'), '>', 0, 'SIGHUP: new ones took their place');
+
+# While it starts: it is held up at a pipe among the files of /docs.
+put($texts[1]);
+{
+    my $folder = PostgreSQL::Test::Utils::tempdir;
+    POSIX::mkfifo("$folder/$_", 0600) or die foreach qw(swagger-ui-bundle.js swagger-ui.css favicon-32x32.png);
+    my $starter = fork() // die;
+    if ($starter == 0)
+    {
+        $s->{shims} = [];
+        my $port = eval { $s->shim("--env-file=$file", "--docs-dir=$folder") };
+        POSIX::_exit(!$port || me() != 200 || $s->stop_shim);
+    }
+    # Until it sleeps for as long as only that lasts.
+    my ($started, $asleep) = (0, 0);
+    for (my $until = time + 20; $asleep < 10 && time < $until; sleep 0.03)
+    {
+        ($started) = grep { (readlink("/proc/$_/exe") // '') eq $ENV{AUTH_SERVICE} } Faults::family($starter);
+        $asleep = $started && slurp_file("/proc/$started/stat") =~ /\) S / ? $asleep + 1 : 0;
+    }
+    is($asleep, 10, 'it waits while it starts');
+    kill 'HUP', $started;
+    # Nobody reads it any more where that has ended it.
+    sysopen(my $pipe, "$folder/swagger-ui-bundle.js", POSIX::O_WRONLY() | POSIX::O_NONBLOCK());
+    close $pipe if $pipe;
+    waitpid $starter, 0;
+    is($?, 0, 'SIGHUP while it starts: it starts, serves and ends in order');
+}
 
 # While a connection is being made: it is one of the settings before, and serves nobody.  Its way to the server is
 # held up until the signal was heard.
