@@ -113,15 +113,6 @@ is_trusted(const char *networks, const unsigned char address[16])
     return false;
 }
 
-bool
-client_address_is_trusted(const char *networks, const char *address)
-{
-    unsigned char bytes[16];
-    int bits;
-
-    return read_address(address, bytes, &bits) && is_trusted(networks, bytes);
-}
-
 void
 client_address_network(const char *address, unsigned char network[CLIENT_NETWORK_SIZE])
 {

@@ -15,9 +15,6 @@
 /* Whether each of these is an address or a network (address/bits), IPv4 or IPv6; *which is the first that is none. */
 bool client_address_are_networks(const char *networks, char *which, size_t size);
 
-/* Whether this address is in one of these networks. */
-bool client_address_is_trusted(const char *networks, const char *address);
-
 #define CLIENT_NETWORK_SIZE 16
 
 /*
