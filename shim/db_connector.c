@@ -123,7 +123,7 @@ run(void *context)
 bool
 connector_start(struct db_pool *pool)
 {
-    pthread_cond_init(&pool->demand, &pool->monotonic);
+    clock_condition(&pool->demand);
     return pthread_create(&pool->connector, NULL, run, pool) == 0;
 }
 

@@ -32,14 +32,11 @@ lane_open(struct lane *lane, int places_max)
 {
     *lane = (struct lane){.places_max = places_max};
     pthread_mutex_init(&lane->mutex, NULL);
-    pthread_condattr_init(&lane->monotonic);
-    pthread_condattr_setclock(&lane->monotonic, CLOCK_MONOTONIC);
 }
 
 void
 lane_close(struct lane *lane)
 {
-    pthread_condattr_destroy(&lane->monotonic);
     pthread_mutex_destroy(&lane->mutex);
 }
 
@@ -180,7 +177,7 @@ wait_in_line(struct lane *lane, struct lane_waiter *waiter, long long deadline)
 {
     struct timespec until = clock_timespec(deadline);
 
-    pthread_cond_init(&waiter->wake, &lane->monotonic);
+    clock_condition(&waiter->wake);
     join_line(lane, waiter);
     if (lane->waiting > waiting_max())
         refuse_last(lane);

@@ -21,7 +21,6 @@ struct lane_waiter;
 
 struct lane {
     pthread_mutex_t mutex;
-    pthread_condattr_t monotonic;
     struct lane_waiter *line; /* in the order of their rounds, and the first first in each */
     long long round;          /* of the one that was served last */
     int waiting;

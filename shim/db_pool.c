@@ -68,8 +68,6 @@ db_pool_open(const struct config *config)
     others = (config->hash_slots < pool->size ? config->hash_slots : pool->size - 1) + 1;
     pool->slow_max = pool->size > others ? pool->size - others : 1;
     pthread_mutex_init(&pool->mutex, NULL);
-    pthread_condattr_init(&pool->monotonic);
-    pthread_condattr_setclock(&pool->monotonic, CLOCK_MONOTONIC);
     if (!connector_start(pool)) {
         release(pool);
         return NULL;
@@ -90,7 +88,6 @@ db_pool_close(struct db_pool *pool)
         if (pool->connections[i].pg != NULL)
             PQfinish(pool->connections[i].pg);
     lane_close(&pool->lane);
-    pthread_condattr_destroy(&pool->monotonic);
     pthread_mutex_destroy(&pool->mutex);
     release(pool);
 }
@@ -186,7 +183,7 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
     struct pool_waiter waiter = {.use = use};
 
     pthread_mutex_lock(&pool->mutex);
-    pthread_cond_init(&waiter.wake, &pool->monotonic);
+    clock_condition(&waiter.wake);
     join_line(pool, &waiter, in_front);
     pool_serve_line(pool);
     while (waiter.granted == NULL && !is_hopeless(pool))

@@ -155,12 +155,7 @@ places_each(void (*function)(struct place *place, void *context), void *context)
 static void
 prepare(void)
 {
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&woken, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition(&woken);
 }
 
 void
