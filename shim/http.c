@@ -83,19 +83,20 @@ client_keeps_alive(const struct mg_connection *connection, const struct mg_reque
 
 /* The client's address: the peer's, or what trusted proxies say, in one header or more (RFC 9110, 5.3). */
 static void
-find_client(const struct config *config, const struct mg_request_info *info,
-            struct http_request *request, char address[CLIENT_ADDRESS_SIZE])
+find_client(const struct mg_request_info *info, struct http_request *request,
+            char address[CLIENT_ADDRESS_SIZE])
 {
+    const char *proxies = config_now()->trusted_proxies;
     struct buffer forwarded = {0};
     int i;
 
     request->remote_address = info->remote_addr;
-    for (i = 0; config->trusted_proxies != NULL && i < info->num_headers; i++)
+    for (i = 0; proxies != NULL && i < info->num_headers; i++)
         if (strcasecmp(info->http_headers[i].name, "X-Forwarded-For") == 0)
             buffer_format(&forwarded, "%s%s", forwarded.length > 0 ? "," : "",
                           info->http_headers[i].value);
     if (forwarded.length > 0 && buffer_ok(&forwarded)) {
-        client_address_find(config->trusted_proxies, info->remote_addr, forwarded.data, address);
+        client_address_find(proxies, info->remote_addr, forwarded.data, address);
         request->remote_address = address;
     }
     buffer_free(&forwarded);
@@ -120,7 +121,7 @@ handle(struct http_server *server, struct mg_connection *connection,
     server->handler.handle(server->handler.context, request, &response);
     if (!client_keeps_alive(connection, info) || crowd_is_near() || atomic_load(&server->draining))
         response.close = true;
-    http_write_response(config_now(), connection, request, &response);
+    http_write_response(connection, request, &response);
     server->handler.release(&response);
 }
 
@@ -157,28 +158,28 @@ serve(struct http_server *server, struct mg_connection *connection)
 
     if (problem == NULL) {
         trim_headers(info);
-        find_client(config_now(), info, &request, address);
+        find_client(info, &request, address);
         request.origin = mg_get_header(connection, "Origin");
     }
     choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
-        http_write_error(config_now(), connection, &request, status, problem);
+        http_write_error(connection, &request, status, problem);
         return;
     }
     if (info->content_length > config_now()->max_body) {
-        http_write_error(config_now(), connection, &request, 413, "Request body is too large");
+        http_write_error(connection, &request, 413, "Request body is too large");
         http_drain_body(connection);
         return;
     }
     if (!http_meet_expectation(connection)) {
-        http_write_error(config_now(), connection, &request, 417, "Expectation Failed");
+        http_write_error(connection, &request, 417, "Expectation Failed");
         return;
     }
     if (info->content_length > 0) {
         request.body_length = (size_t)info->content_length;
-        body = http_read_body(config_now(), connection, request.body_length, &status);
+        body = http_read_body(connection, request.body_length, &status);
         if (body == NULL) {
-            http_write_error(config_now(), connection, &request, status, status_text(status));
+            http_write_error(connection, &request, status, status_text(status));
             return;
         }
         request.body = body;
@@ -216,7 +217,7 @@ begin_request(struct mg_connection *connection)
 
         atomic_store(&server->last_begun, clock_now());
         choose_id(NULL, request.id);
-        http_write_error(config_now(), connection, &request, 503, "Service Unavailable");
+        http_write_error(connection, &request, 503, "Service Unavailable");
     } else
         serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
@@ -261,13 +262,13 @@ answer_pathless(struct mg_connection *connection, const struct mg_request_info *
 
     choose_id(NULL, request.id);
     if (problem != NULL)
-        http_write_error(config_now(), connection, &request, status, problem);
+        http_write_error(connection, &request, status, problem);
     else if (strcmp(info->request_uri, "*") != 0)
-        http_write_error(config_now(), connection, &request, 421, status_text(421));
+        http_write_error(connection, &request, 421, status_text(421));
     else if (strcmp(info->request_method, "OPTIONS") != 0)
-        http_write_error(config_now(), connection, &request, 400, status_text(400));
+        http_write_error(connection, &request, 400, status_text(400));
     else
-        http_write_response(config_now(), connection, &request,
+        http_write_response(connection, &request,
                             &(struct http_response){.status = 204,
                                                     .allow = "GET, HEAD, POST, PUT, DELETE",
                                                     .close = true});
@@ -317,7 +318,7 @@ http_error(struct mg_connection *connection, int status, const char *message)
                                http_idle_time() >= shortest_timeout(server->config)))
         status = 408; /* civetweb has one word for a bad head and for one that did not come */
     choose_id(NULL, request.id);
-    http_write_error(config_now(), connection, &request, status, status_text(status));
+    http_write_error(connection, &request, status, status_text(status));
     return 0;
 }
 
