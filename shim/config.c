@@ -180,15 +180,17 @@ environment_value(const struct option_row *row, int number)
 static const char *
 find_value(const struct config_file *file, const struct option_row *row)
 {
+    const char *value;
     int i;
 
-    for (i = 0; i < 4; i++) {
-        const char *name = row->environment[i % 2];
-        const char *value = name == NULL ? NULL
-                            : i < 2      ? environment_value(row, i)
-                                         : config_file_value(file, name);
-
+    for (i = 0; i < 2 && row->environment[i] != NULL; i++) {
+        value = environment_value(row, i);
         if (value != NULL && value[0] != '\0')
+            return value;
+    }
+    for (i = 0; i < 2 && row->environment[i] != NULL; i++) {
+        value = config_file_value(file, row->environment[i]);
+        if (value != NULL)
             return value;
     }
     return row->initial;
