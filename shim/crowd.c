@@ -127,8 +127,8 @@ has_head(int descriptor)
 static void
 shut_down(int descriptor, struct place *place)
 {
-    shutdown(descriptor, place->has_passed || place->state == PLACE_SENDS ? SHUT_RDWR : SHUT_RD);
-    place->has_passed = true;
+    shutdown(descriptor, place->is_shut || place->state == PLACE_SENDS ? SHUT_RDWR : SHUT_RD);
+    place->is_shut = true;
 }
 
 /* ---- Looking around --------------------------------------------------------------------- */
@@ -177,7 +177,7 @@ look_at_place(int descriptor, const struct guest *guest, struct place *place, lo
         return;
     if (place->moment != 0 && now >= place->moment)
         shut_down(descriptor, place);
-    else if (!place->has_passed &&
+    else if (!place->is_shut &&
              (place->state == PLACE_SENDS ? is_slow_to_take(descriptor, place, now)
                                           : waited >= grace))
         candidates[candidate_count++] = (struct candidate){descriptor, place, waited};
@@ -256,7 +256,7 @@ make_room(int more)
 }
 
 bool
-crowd_is_near(void)
+crowd_is_nearly_full(void)
 {
     return places_count() > thread_count - reserve();
 }

@@ -119,7 +119,8 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->client = (struct client){
         .address = info->remote_addr, .port = info->remote_port, .origin = request->remote_address};
     server->handler.handle(server->handler.context, request, &response);
-    if (!client_keeps_alive(connection, info) || crowd_is_near() || atomic_load(&server->draining))
+    if (!client_keeps_alive(connection, info) || crowd_is_nearly_full() ||
+        atomic_load(&server->draining))
         response.close = true;
     http_write_response(connection, request, &response);
     server->handler.release(&response);
