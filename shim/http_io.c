@@ -3,14 +3,17 @@
  * http_io.c: see http_io.h.
  */
 #include <civetweb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "buffer.h"
 #include "clock.h"
 #include "cors.h"
+#include "header.h"
 #include "http_io.h"
 #include "log.h"
 #include "places.h"
@@ -37,6 +40,22 @@ long long
 http_idle_time(void)
 {
     return clock_now() - last_busy;
+}
+
+void
+http_choose_id(const char *given, char *id)
+{
+    unsigned char random[16];
+    size_t i;
+
+    if (given != NULL && header_is_request_id(given)) {
+        strcpy(id, given);
+        return;
+    }
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        memset(random, 0, sizeof(random));
+    for (i = 0; i < sizeof(random); i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
 }
 
 /* ---- Writing ---------------------------------------------------------------------------- */

@@ -33,6 +33,9 @@ void http_drain_body(struct mg_connection *connection);
 /* RFC 9110, 10.1.1.  False: an expectation that we do not meet. */
 bool http_meet_expectation(struct mg_connection *connection);
 
+/* The client's request id where it is a harmless one, else a new one. */
+void http_choose_id(const char *given, char *id);
+
 /* Note that this thread has something to do; the milliseconds since it had. */
 void http_note_busy(void);
 long long http_idle_time(void);
