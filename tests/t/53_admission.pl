@@ -1,4 +1,4 @@
-# Who hashes a password stands in a line of his own, first come first served, with a bound and an end; who waits for a
+# Who hashes a password stands in a line of his own, in which networks take turns, with a bound and an end; who waits for a
 # lock does not take everybody's connections; a hash that is cut off leaves nothing behind.
 use strict;
 use warnings;
