@@ -137,10 +137,6 @@ call_route(const struct api *api, const struct http_request *request, const stru
     struct db_statement statement = {.id = (int)(route - routes) + FIRST_ROUTE_ID,
                                      .sql = route->sql};
 
-    if (!crowd_begin_work(route->hashes)) {
-        answer_failure(response, answer, request, 503, NULL);
-        return;
-    }
     if (route->is_rpc ? rpc_parameters(&parameters, api->config, route, request)
                       : parameters_fill(&parameters, route, request)) {
         statement.parameter_count = parameters.count;
@@ -148,7 +144,6 @@ call_route(const struct api *api, const struct http_request *request, const stru
         answer_result(response, answer, request, route);
     } else
         answer_failure(response, answer, request, 503, NULL);
-    crowd_end_work(route->hashes);
     parameters_free(&parameters);
 }
 
@@ -190,20 +185,13 @@ find_route(const struct api *api, const struct http_request *request,
     return route;
 }
 
-/* The document of the table of routes, with the application's functions in it where they are called. */
+/* The document of the table of routes, with the application's functions in it. */
 static void
 answer_document(const struct api *api, const struct http_request *request,
                 struct http_response *response, struct answer *answer)
 {
-    const struct db_result *result;
+    const struct db_result *result = rpc_describe(api->pool, api->config, DESCRIBE_ID);
 
-    if (api->config->rpc_schema == NULL) {
-        response->status = 200;
-        response->body = openapi_document()->data;
-        response->body_length = openapi_document()->length;
-        return;
-    }
-    result = rpc_describe(api->pool, api->config, DESCRIBE_ID);
     if (result->outcome == DB_DONE && !result->is_null) {
         openapi_with_paths(&answer->body, result->value, result->length);
         answer_body(response, answer, 200);
@@ -212,6 +200,24 @@ answer_document(const struct api *api, const struct http_request *request,
         answer_failure(response, answer, request, 503, NULL);
     }
     rpc_described();
+}
+
+/* Answer where no database is needed for it; false: it is. */
+static bool
+answer_constant(const struct api *api, const struct route *route, struct http_response *response,
+                struct answer *answer)
+{
+    if (route->constant != NULL) {
+        buffer_text(&answer->body, route->constant);
+        answer_body(response, answer, 200);
+        return true;
+    }
+    if (!route->is_document || api->config->rpc_schema != NULL)
+        return false;
+    response->status = 200;
+    response->body = openapi_document()->data;
+    response->body_length = openapi_document()->length;
+    return true;
 }
 
 /* Read the token that the route asks for; false, and answered, where it is not there. */
@@ -231,13 +237,32 @@ read_token(const struct route *route, const struct http_request *request, const 
     return *token != NULL;
 }
 
+/* Answer with the database's word, on whatever way to it: what hangs on it is counted here. */
+static void
+answer_work(const struct api *api, const struct http_request *request, const struct route *route,
+            const char *token, struct http_response *response, struct answer *answer)
+{
+    const struct route *row = choose_body(route, request);
+
+    if (!crowd_begin_work(route->hashes)) {
+        answer_failure(response, answer, request, 503, NULL);
+        return;
+    }
+    if (route->is_document)
+        answer_document(api, request, response, answer);
+    else if (row != NULL)
+        call_route(api, request, row, token, response, answer);
+    else
+        refuse_body(api, request, route, token, response, answer);
+    crowd_end_work(route->hashes);
+}
+
 static void
 handle(void *context, const struct http_request *request, struct http_response *response)
 {
     const struct api *api = context;
     struct answer *answer = calloc(1, sizeof(*answer));
     const struct route *route;
-    const struct route *row;
     const char *token = NULL;
 
     if (answer == NULL) {
@@ -248,20 +273,9 @@ handle(void *context, const struct http_request *request, struct http_response *
     if (docs_respond(request, response))
         return;
     route = find_route(api, request, response, answer);
-    if (route == NULL)
-        return;
-    if (route->constant != NULL) {
-        buffer_text(&answer->body, route->constant);
-        answer_body(response, answer, 200);
-    } else if (route->is_document)
-        answer_document(api, request, response, answer);
-    else if (read_token(route, request, &token, response, answer)) {
-        row = choose_body(route, request);
-        if (row != NULL)
-            call_route(api, request, row, token, response, answer);
-        else
-            refuse_body(api, request, route, token, response, answer);
-    }
+    if (route != NULL && !answer_constant(api, route, response, answer) &&
+        read_token(route, request, &token, response, answer))
+        answer_work(api, request, route, token, response, answer);
 }
 
 static void

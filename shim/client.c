@@ -2,9 +2,7 @@
  *
  * client.c: see client.h.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,9 +10,8 @@
 
 #include "client.h"
 
-/* The peer of a socket as text, and its port; 0 where there is none. */
-static int
-peer_of(int socket, char *address)
+int
+client_peer(int socket, char address[INET6_ADDRSTRLEN])
 {
     union {
         struct sockaddr any;
@@ -39,7 +36,7 @@ is_socket_of(int socket, const struct client *client)
 {
     char address[INET6_ADDRSTRLEN] = "";
 
-    return peer_of(socket, address) == client->port && strcmp(address, client->address) == 0;
+    return client_peer(socket, address) == client->port && strcmp(address, client->address) == 0;
 }
 
 int

@@ -5,13 +5,18 @@
 #ifndef SHIM_CLIENT_H
 #define SHIM_CLIENT_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 
 /* The other end of the connection that this thread serves. */
 struct client {
     const char *address; /* as text; NULL: unknown */
     int port;
+    const char *origin; /* whom it asks for: itself, or past the proxies that are trusted */
 };
+
+/* The other end of a socket as text, and its port; 0 where there is none. */
+int client_peer(int socket, char address[INET6_ADDRSTRLEN]);
 
 /*
  * The socket to this client, which civetweb does not show; -1: not found.  It is good as long as the thread that

@@ -113,13 +113,15 @@ is_trusted(const char *networks, const unsigned char address[16])
     return false;
 }
 
-bool
-client_address_is_trusted(const char *networks, const char *address)
+void
+client_address_network(const char *address, unsigned char network[CLIENT_NETWORK_SIZE])
 {
-    unsigned char bytes[16];
     int bits;
 
-    return read_address(address, bytes, &bits) && is_trusted(networks, bytes);
+    if (address == NULL || !read_address(address, network, &bits))
+        memset(network, 0, CLIENT_NETWORK_SIZE);
+    else if (memcmp(network, mapped, sizeof(mapped)) != 0)
+        memset(network + 8, 0, 8);
 }
 
 /* ---- X-Forwarded-For -------------------------------------------------------------------- */

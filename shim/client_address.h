@@ -15,8 +15,13 @@
 /* Whether each of these is an address or a network (address/bits), IPv4 or IPv6; *which is the first that is none. */
 bool client_address_are_networks(const char *networks, char *which, size_t size);
 
-/* Whether this address is in one of these networks. */
-bool client_address_is_trusted(const char *networks, const char *address);
+#define CLIENT_NETWORK_SIZE 16
+
+/*
+ * What one client has all of: its IPv4 address, or the 64 bits of an IPv6 network.  NULL and what is no address
+ * are of one network.
+ */
+void client_address_network(const char *address, unsigned char network[CLIENT_NETWORK_SIZE]);
 
 /*
  * The client's address, of what the trusted proxies say (the values of X-Forwarded-For, joined by commas in

@@ -5,6 +5,7 @@
 #ifndef SHIM_CLOCK_H
 #define SHIM_CLOCK_H
 
+#include <pthread.h>
 #include <time.h>
 
 /* Milliseconds on CLOCK_MONOTONIC. */
@@ -27,7 +28,19 @@ clock_microseconds(void)
     return (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* A moment of clock_now for pthread_cond_timedwait on a condition of that clock. */
+/* A condition of that clock. */
+static inline void
+clock_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+/* A moment of clock_now for pthread_cond_timedwait on such a one. */
 static inline struct timespec
 clock_timespec(long long milliseconds)
 {

@@ -51,20 +51,6 @@ find_word(const struct option_row *row, const char *word)
     return -1;
 }
 
-/* The words that an option takes, with this between them. */
-static const char *
-join_words(const struct option_row *row, const char *separator, char *text, size_t size)
-{
-    size_t length = 0;
-    int i;
-
-    text[0] = '\0';
-    for (i = 0; i < OPTION_WORDS_MAX && row->words[i] != NULL && length < size; i++)
-        length += (size_t)snprintf(text + length, size - length, "%s%s", i > 0 ? separator : "",
-                                   row->words[i]);
-    return text;
-}
-
 /* False, and a problem: the option does not take this value. */
 static bool
 set_option(struct config *config, const struct option_row *row, const char *value)
@@ -92,7 +78,7 @@ set_option(struct config *config, const struct option_row *row, const char *valu
     case OPTION_WORD:
         if (find_word(row, value) < 0) {
             complain(config, "--%s (%s) takes one of %s, not \"%s\"", row->name,
-                     row->environment[0], join_words(row, ", ", words, sizeof(words)), value);
+                     row->environment[0], option_words(row, ", ", words, sizeof(words)), value);
             return false;
         }
         *(int *)field = find_word(row, value);
@@ -105,50 +91,6 @@ set_option(struct config *config, const struct option_row *row, const char *valu
         break;
     }
     return true;
-}
-
-static void
-print_help(void)
-{
-    char words[64];
-    size_t i;
-
-    printf(
-        "auth-service " AUTH_SERVICE_VERSION ": the HTTP front of the PostgreSQL extension "
-        "auth_service\n\n"
-        "usage: auth-service serve [OPTION...]         answer HTTP requests\n"
-        "       auth-service init-db [OPTION...]       make database, extension and the roles of "
-        "`serve`\n"
-        "       auth-service drop-db [--yes]           drop the database and those roles\n"
-        "       auth-service create-admin EMAIL        make an account that is an admin; its "
-        "password\n"
-        "                                              from a prompt or standard input\n"
-        "       auth-service import --from=URL         import users from another service's "
-        "table users,\n"
-        "                                              with their passwords; can be repeated\n"
-        "       auth-service openapi                   print the document of /openapi.json\n"
-        "       auth-service --help | --version\n\n"
-        "init-db, drop-db, create-admin and import connect as a superuser, serve as the role that "
-        "init-db made.\n\n"
-        "option, environment variables: meaning\n");
-    for (i = 0; i < option_count; i++) {
-        const struct option_row *row = &options[i];
-
-        bool is_flag = row->kind == OPTION_FLAG || row->kind == OPTION_NO_FLAG;
-
-        printf("  %s%s", row->name ? "--" : "", row->name ? row->name : "");
-        if (row->name != NULL && row->kind == OPTION_WORD)
-            printf("=%s", join_words(row, "|", words, sizeof(words)));
-        else if (row->name != NULL && !is_flag)
-            printf("=VALUE");
-        printf("%s%s%s%s%s\n      %s", row->name ? ", " : "", row->environment[0],
-               row->environment[1] ? ", " : "", row->environment[1] ? row->environment[1] : "",
-               is_flag ? "=1" : "", row->help);
-        if (row->initial != NULL)
-            printf(" (default: %s)", row->initial);
-        printf("\n");
-    }
-    exit(0);
 }
 
 /*
@@ -179,15 +121,17 @@ environment_value(const struct option_row *row, int number)
 static const char *
 find_value(const struct config_file *file, const struct option_row *row)
 {
+    const char *value;
     int i;
 
-    for (i = 0; i < 4; i++) {
-        const char *name = row->environment[i % 2];
-        const char *value = name == NULL ? NULL
-                            : i < 2      ? environment_value(row, i)
-                                         : config_file_value(file, name);
-
+    for (i = 0; i < 2 && row->environment[i] != NULL; i++) {
+        value = environment_value(row, i);
         if (value != NULL && value[0] != '\0')
+            return value;
+    }
+    for (i = 0; i < 2 && row->environment[i] != NULL; i++) {
+        value = config_file_value(file, row->environment[i]);
+        if (value != NULL)
             return value;
     }
     return row->initial;
@@ -383,19 +327,4 @@ config_hide_arguments(struct config *config, int argc, char **argv)
         return;
     memset((char *)config->import_from, 'x', strlen(copy));
     config->import_from = copy;
-}
-
-void
-config_answer(int argc, char **argv)
-{
-    int i;
-
-    for (i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            print_help();
-        if (strcmp(argv[i], "--version") == 0) {
-            puts("auth-service " AUTH_SERVICE_VERSION);
-            exit(0);
-        }
-    }
 }

@@ -12,9 +12,10 @@
 #define CONFIG_PROBLEM_MAX 512
 
 struct config {
-    const char *env_file;        /* NULL: none */
-    struct config_file file;     /* what was in it */
-    const struct config *before; /* the one that counted before it */
+    const char *env_file;    /* NULL: none */
+    struct config_file file; /* what was in it */
+    const struct config *
+        before; /* the one that counted before it, which threads may still look at: it is not lost */
     char problem[CONFIG_PROBLEM_MAX];
 
     const char *command;

@@ -3,10 +3,12 @@
  * config_file.c: see config_file.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config_file.h"
 
@@ -14,31 +16,48 @@
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
+/* Open a file, and no pipe, whose writer would be waited for; NULL, and a problem. */
+static FILE *
+open_file(const char *path, struct stat *about, char *problem, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *stream = NULL;
+
+    if (fd >= 0 && fstat(fd, about) == 0 && !S_ISREG(about->st_mode))
+        snprintf(problem, size, "%s is no regular file", path);
+    else if (fd < 0 || (stream = fdopen(fd, "r")) == NULL)
+        snprintf(problem, size, "cannot read %s: %s", path, strerror(errno));
+    if (stream == NULL && fd >= 0)
+        close(fd);
+    return stream;
+}
+
 /* All of a file as a string; NULL, and a problem. */
 static char *
 read_text(const char *path, bool *is_public, char *problem, size_t size)
 {
-    FILE *stream = fopen(path, "re");
+    struct stat about = {0};
+    FILE *stream = open_file(path, &about, problem, size);
     char *text = malloc(FILE_BYTES_MAX + 1);
     size_t length = 0;
-    struct stat about;
     bool good = false;
 
-    if (stream == NULL)
-        snprintf(problem, size, "cannot read %s: %s", path, strerror(errno));
-    else if (text == NULL)
+    if (stream == NULL) {
+        free(text);
+        return NULL;
+    }
+    if (text == NULL)
         snprintf(problem, size, "out of memory");
     else {
         length = fread(text, 1, FILE_BYTES_MAX + 1, stream);
-        if (ferror(stream) || fstat(fileno(stream), &about) != 0)
+        if (ferror(stream))
             snprintf(problem, size, "cannot read %s: %s", path, strerror(errno));
         else if (length > FILE_BYTES_MAX || memchr(text, '\0', length) != NULL)
             snprintf(problem, size, "%s is no file of variables", path);
         else
             good = true;
     }
-    if (stream != NULL)
-        fclose(stream);
+    fclose(stream);
     if (!good) {
         free(text);
         return NULL;

@@ -2,6 +2,8 @@
  *
  * config_options.c: the table of options.
  */
+#include <stdio.h>
+
 #include "config_options.h"
 #include "config.h"
 
@@ -51,7 +53,7 @@ const struct option_row options[] = {
      .initial = "15",
      .help = "seconds that a connection may be idle"},
     {.name = "trusted-proxy",
-     .environment = {"AUTH_SERVICE_TRUSTED_PROXY", "AUTH_SERVICE_TRUSTED_PROXIES"},
+     .environment = {"AUTH_SERVICE_TRUSTED_PROXY"},
      .offset = FIELD(trusted_proxies),
      .reloads = true,
      .help = "addresses or networks (10.0.0.0/8), separated by commas, of proxies whose "
@@ -189,3 +191,16 @@ const struct option_row options[] = {
 const size_t option_count = sizeof(options) / sizeof(options[0]);
 
 _Static_assert(sizeof(options) / sizeof(options[0]) <= OPTIONS_MAX, "OPTIONS_MAX is too small");
+
+const char *
+option_words(const struct option_row *row, const char *separator, char *text, size_t size)
+{
+    size_t length = 0;
+    int i;
+
+    text[0] = '\0';
+    for (i = 0; i < OPTION_WORDS_MAX && row->words[i] != NULL && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%s", i > 0 ? separator : "",
+                                   row->words[i]);
+    return text;
+}

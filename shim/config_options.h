@@ -27,6 +27,10 @@ struct option_row {
 /* There are no more than so many. */
 #define OPTIONS_MAX 64
 
+/* The words that an option takes, with this between them. */
+const char *option_words(const struct option_row *row, const char *separator, char *text,
+                         size_t size);
+
 extern const struct option_row options[];
 extern const size_t option_count;
 

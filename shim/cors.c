@@ -88,8 +88,9 @@ cors_problem(const char *origins, char *which, size_t size)
     return NULL;
 }
 
-bool
-cors_allows(const char *origins, const char *origin)
+/* Whether the origin is in this list, which may be NULL. */
+static bool
+is_allowed(const char *origins, const char *origin)
 {
     const char *allowed;
     size_t length;
@@ -111,7 +112,7 @@ cors_add_headers(struct buffer *head, const char *origins, const char *origin)
         return;
     /* Also for others: a cache must not give the one's answer to the other. */
     buffer_text(head, "Vary: Origin\r\n");
-    if (cors_allows(origins, origin))
+    if (is_allowed(origins, origin))
         buffer_format(head,
                       "Access-Control-Allow-Origin: %s\r\n"
                       "Access-Control-Expose-Headers: " EXPOSED_HEADERS "\r\n",
@@ -123,7 +124,7 @@ cors_respond(const char *origins, const struct http_request *request, const char
              struct http_response *response)
 {
     if (strcmp(request->method, "OPTIONS") != 0 || request->requested_method == NULL ||
-        !cors_allows(origins, request->origin))
+        !is_allowed(origins, request->origin))
         return false;
     response->status = 204;
     response->headers = "Cache-Control: no-store\r\n"

@@ -14,9 +14,6 @@
 /* NULL where each of these is an origin as browsers write it; else what is wrong with which. */
 const char *cors_problem(const char *origins, char *which, size_t size);
 
-/* Whether the origin is in this list, which may be NULL. */
-bool cors_allows(const char *origins, const char *origin);
-
 /* The lines of an answer's head for a client of this origin, which may be NULL. */
 void cors_add_headers(struct buffer *head, const char *origins, const char *origin);
 

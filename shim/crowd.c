@@ -19,6 +19,7 @@
  */
 #define _GNU_SOURCE /* memmem */
 #include <arpa/inet.h>
+#include <linux/tcp.h> /* glibc's tcp_info ends too early */
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "client.h"
 #include "clock.h"
 #include "crowd.h"
 #include "places.h"
@@ -34,15 +36,18 @@
 #define CALM_INTERVAL  250
 #define CROWD_INTERVAL 20
 
-/* How long others are waited for while somebody waits for a thread: to send, to take an answer. */
-#define GRACE_TO_SEND       60
-#define GRACE_TO_SEND_SIEGE 30 /* where more than there are threads wait for one */
-#define GRACE_TO_TAKE       500
+/*
+ * How long others are waited for while somebody waits for a thread: to send, or to take anything of an answer; and
+ * to take all of one.
+ */
+#define GRACE         60
+#define GRACE_SIEGE   30 /* where more than there are threads wait for one, and to take anything */
+#define GRACE_TO_TAKE 500
 
 /* Who has been at work so long is waiting for something itself. */
 #define LONG_WORK 500
 
-/* Of so many threads some are kept from work of one kind; fewer may all do the same. */
+/* Of so many threads one is kept for who comes, and from work of one kind; fewer may all do the same. */
 #define MANY_THREADS 8
 
 /* How often, and how long each time, is waited for others' work to end before there is too much of it. */
@@ -75,7 +80,7 @@ static int descriptor_count;
 static struct guest *guests;
 static struct candidate *candidates;
 static size_t candidate_count;
-static int grace_to_send;
+static int grace;
 static int strangers; /* connections without a known place */
 static int gone;      /* that were shut down, among them */
 static int requests;  /* with an unread head among them: in the queue, that is */
@@ -87,42 +92,22 @@ static atomic_int slow_work;
 static int
 reserve(void)
 {
-    return thread_count >= 8 ? thread_count / 8 : thread_count > 1;
+    return thread_count >= MANY_THREADS ? thread_count / MANY_THREADS : thread_count > 1;
 }
 
 /* ---- Sockets ---------------------------------------------------------------------------- */
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static int
-port_of(const union address *address)
-{
-    return address->any.sa_family == AF_INET    ? ntohs(address->v4.sin_port)
-           : address->any.sa_family == AF_INET6 ? ntohs(address->v6.sin6_port)
-                                                : 0;
-}
-
 /* The peer of a client's connection as text, and its port; 0 where the descriptor is none. */
 static int
-peer_of(int descriptor, char *text, socklen_t size)
+peer_of(int descriptor, char address[INET6_ADDRSTRLEN])
 {
-    union address peer = {0};
-    union address own = {0};
-    socklen_t length = sizeof(peer);
-    const void *bytes = &peer.v4.sin_addr;
+    struct sockaddr_in own = {0};
+    socklen_t length = sizeof(own);
 
-    if (getpeername(descriptor, &peer.any, &length) != 0 || port_of(&peer) == 0)
+    if (getsockname(descriptor, (struct sockaddr *)&own, &length) != 0 ||
+        own.sin_family != AF_INET || ntohs(own.sin_port) != listening_port)
         return 0;
-    length = sizeof(own);
-    if (getsockname(descriptor, &own.any, &length) != 0 || port_of(&own) != listening_port)
-        return 0;
-    if (peer.any.sa_family == AF_INET6)
-        bytes = &peer.v6.sin6_addr;
-    return inet_ntop(peer.any.sa_family, bytes, text, size) ? port_of(&peer) : 0;
+    return client_peer(descriptor, address);
 }
 
 /* Whether a whole head is in the socket, or so much that it is none. */
@@ -142,8 +127,8 @@ has_head(int descriptor)
 static void
 shut_down(int descriptor, struct place *place)
 {
-    shutdown(descriptor, place->has_passed || place->state == PLACE_SENDS ? SHUT_RDWR : SHUT_RD);
-    place->has_passed = true;
+    shutdown(descriptor, place->is_shut || place->state == PLACE_SENDS ? SHUT_RDWR : SHUT_RD);
+    place->is_shut = true;
 }
 
 /* ---- Looking around --------------------------------------------------------------------- */
@@ -156,8 +141,30 @@ look_at_stranger(int descriptor, const struct guest *guest, long long now)
         gone++;
     else if (has_head(descriptor))
         requests++;
-    else if (now - guest->since >= grace_to_send)
+    else if (now - guest->since >= grace)
         candidates[candidate_count++] = (struct candidate){descriptor, NULL, now - guest->since};
+}
+
+/*
+ * Whether a client has taken nothing of its answer for a while, or not all of it for long.  One that has shut its
+ * window, so that nothing is on its way though there is more to send, is known to take nothing.
+ */
+static bool
+is_slow_to_take(int descriptor, struct place *place, long long now)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    bool is_deaf;
+
+    getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length);
+    is_deaf = info.tcpi_unacked == 0 && info.tcpi_notsent_bytes > 0;
+    if (place->taken_at < place->since)
+        place->taken_at = is_deaf ? place->since : now;
+    else if (place->taken != info.tcpi_bytes_acked)
+        place->taken_at = now;
+    place->taken = info.tcpi_bytes_acked;
+    return now - place->taken_at >= (is_deaf ? GRACE_SIEGE : grace) ||
+           now - place->since >= GRACE_TO_TAKE;
 }
 
 static void
@@ -165,13 +172,14 @@ look_at_place(int descriptor, const struct guest *guest, struct place *place, lo
 {
     bool counts_from_start = place->is_new && guest->since < place->since;
     long long waited = now - (counts_from_start ? guest->since : place->since);
-    int grace = place->state == PLACE_SENDS ? GRACE_TO_TAKE : grace_to_send;
 
     if (place->state == PLACE_WORKS || place->state == PLACE_LEAVES)
         return;
     if (place->moment != 0 && now >= place->moment)
         shut_down(descriptor, place);
-    else if (waited >= grace && !place->has_passed)
+    else if (!place->is_shut &&
+             (place->state == PLACE_SENDS ? is_slow_to_take(descriptor, place, now)
+                                          : waited >= grace))
         candidates[candidate_count++] = (struct candidate){descriptor, place, waited};
 }
 
@@ -180,12 +188,12 @@ look_around(bool is_crowded, long long now)
 {
     int fd;
 
-    grace_to_send = strangers > thread_count ? GRACE_TO_SEND_SIEGE : GRACE_TO_SEND;
+    grace = strangers > thread_count ? GRACE_SIEGE : GRACE;
     candidate_count = 0;
     strangers = gone = requests = 0;
     for (fd = 0; fd < descriptor_count; fd++) {
         char address[INET6_ADDRSTRLEN] = "";
-        int port = peer_of(fd, address, sizeof(address));
+        int port = peer_of(fd, address);
         struct place *place;
 
         if (port != guests[fd].port)
@@ -248,7 +256,7 @@ make_room(int more)
 }
 
 bool
-crowd_is_near(void)
+crowd_is_nearly_full(void)
 {
     return places_count() > thread_count - reserve();
 }
@@ -256,7 +264,7 @@ crowd_is_near(void)
 bool
 crowd_has_no_patience(long long milliseconds)
 {
-    return milliseconds >= GRACE_TO_SEND_SIEGE && places_count() >= thread_count;
+    return milliseconds >= GRACE_SIEGE && places_count() >= thread_count;
 }
 
 /* Count one more where that does not make them more than so many. */

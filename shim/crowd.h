@@ -17,7 +17,7 @@ void crowd_stop(void);
  * Whether nearly every thread has a connection.  Then a connection is given up after its answer, or
  * clients that keep theirs idle would keep all others waiting.
  */
-bool crowd_is_near(void);
+bool crowd_is_nearly_full(void);
 
 /* Whether who was waited for so long may have been shut down for others. */
 bool crowd_has_no_patience(long long milliseconds);

@@ -78,6 +78,12 @@ connect_one(struct db_pool *pool)
     connection->pg = make_connection();
     pthread_mutex_lock(&pool->mutex);
     pool->connecting = false;
+    /* Other settings count by now: what was made with those before serves nobody, and what failed says nothing. */
+    if (connection->generation != pool->generation) {
+        pool_drop(connection);
+        pool->unmade[pool->unmade_count++] = connection;
+        return;
+    }
     if (connection->pg != NULL) {
         pool->pause = 0;
         pool->connect_after = 0;
@@ -117,7 +123,7 @@ run(void *context)
 bool
 connector_start(struct db_pool *pool)
 {
-    pthread_cond_init(&pool->demand, &pool->monotonic);
+    clock_condition(&pool->demand);
     return pthread_create(&pool->connector, NULL, run, pool) == 0;
 }
 

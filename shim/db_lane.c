@@ -3,7 +3,9 @@
  * db_lane.c: see db_lane.h.
  */
 #include <stddef.h>
+#include <string.h>
 
+#include "client_address.h"
 #include "clock.h"
 #include "config.h"
 #include "db_lane.h"
@@ -19,8 +21,10 @@ struct lane_waiter {
     struct lane_waiter *next;
     pthread_cond_t wake;
     int socket;
+    unsigned char network[CLIENT_NETWORK_SIZE];
+    long long round; /* of each network one is served in a round */
     bool entered;
-    bool is_gone;
+    bool is_refused; /* its client has gone, or it made way for another */
 };
 
 void
@@ -28,14 +32,11 @@ lane_open(struct lane *lane, int places_max)
 {
     *lane = (struct lane){.places_max = places_max};
     pthread_mutex_init(&lane->mutex, NULL);
-    pthread_condattr_init(&lane->monotonic);
-    pthread_condattr_setclock(&lane->monotonic, CLOCK_MONOTONIC);
 }
 
 void
 lane_close(struct lane *lane)
 {
-    pthread_condattr_destroy(&lane->monotonic);
     pthread_mutex_destroy(&lane->mutex);
 }
 
@@ -54,13 +55,41 @@ waiting_max(void)
     return config_now()->threads / 4 + 1;
 }
 
-/* Seconds until who joined the line now would have its turn. */
-static int
-seconds_to_wait(const struct lane *lane)
+/* The round in which who joins the line now is served: the next of those in which its network has nobody. */
+static long long
+next_round(const struct lane *lane, const unsigned char *network)
 {
-    long long ahead = lane->waiting + lane->taken + 1 - places(lane);
-    long long seconds = (ahead * lane->mean / places(lane) + 999999) / 1000000;
+    const struct lane_waiter *waiter;
+    long long round = lane->round;
 
+    for (waiter = lane->line; waiter != NULL; waiter = waiter->next)
+        if (memcmp(waiter->network, network, CLIENT_NETWORK_SIZE) == 0)
+            round = waiter->round;
+    return round + 1;
+}
+
+/* Where who is served in this round stands in the line, behind those who are there already. */
+static struct lane_waiter **
+end_of_round(struct lane *lane, long long round, int *ahead)
+{
+    struct lane_waiter **link = &lane->line;
+
+    for (*ahead = 0; *link != NULL && (*link)->round <= round; link = &(*link)->next)
+        ++*ahead;
+    return link;
+}
+
+/* Seconds until one of this network who joined the line now would have its turn. */
+static int
+seconds_to_wait(struct lane *lane, const unsigned char *network)
+{
+    int before;
+    long long ahead;
+    long long seconds;
+
+    end_of_round(lane, next_round(lane, network), &before);
+    ahead = before + lane->taken + 1 - places(lane);
+    seconds = (ahead * lane->mean / places(lane) + 999999) / 1000000;
     return seconds < 1 ? 1 : seconds > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (int)seconds;
 }
 
@@ -80,12 +109,33 @@ leave_line(struct lane *lane, struct lane_waiter *waiter)
 static void
 join_line(struct lane *lane, struct lane_waiter *waiter)
 {
-    struct lane_waiter **link = &lane->line;
+    struct lane_waiter **link;
+    int ahead;
 
-    while (*link != NULL)
-        link = &(*link)->next;
+    waiter->round = next_round(lane, waiter->network);
+    link = end_of_round(lane, waiter->round, &ahead);
+    waiter->next = *link;
     *link = waiter;
     lane->waiting++;
+}
+
+static void
+refuse(struct lane *lane, struct lane_waiter *waiter)
+{
+    leave_line(lane, waiter);
+    waiter->is_refused = true;
+    pthread_cond_signal(&waiter->wake);
+}
+
+/* There is one too many: the last goes, who is of the network with the most. */
+static void
+refuse_last(struct lane *lane)
+{
+    struct lane_waiter *last = lane->line;
+
+    while (last->next != NULL)
+        last = last->next;
+    refuse(lane, last);
 }
 
 /* Send those home whose clients are not there any more. */
@@ -97,11 +147,8 @@ drop_gone(struct lane *lane)
 
     for (waiter = lane->line; waiter != NULL; waiter = next) {
         next = waiter->next;
-        if (client_is_gone(waiter->socket)) {
-            leave_line(lane, waiter);
-            waiter->is_gone = true;
-            pthread_cond_signal(&waiter->wake);
-        }
+        if (client_is_gone(waiter->socket))
+            refuse(lane, waiter);
     }
 }
 
@@ -112,30 +159,34 @@ serve_line(struct lane *lane)
     while (lane->line != NULL && lane->taken < places(lane)) {
         struct lane_waiter *first = lane->line;
 
+        if (client_is_gone(first->socket)) {
+            refuse(lane, first);
+            continue;
+        }
         leave_line(lane, first);
-        first->is_gone = client_is_gone(first->socket);
-        first->entered = !first->is_gone;
-        if (first->entered)
-            lane->taken++;
+        lane->round = first->round;
+        lane->taken++;
+        first->entered = true;
         pthread_cond_signal(&first->wake);
     }
 }
 
-/* Stand in the line; false at the deadline, or when the client has gone. */
+/* Stand in the line; false at the deadline, or when the client has gone, or where others were to be served first. */
 static bool
-wait_in_line(struct lane *lane, int socket, long long deadline)
+wait_in_line(struct lane *lane, struct lane_waiter *waiter, long long deadline)
 {
     struct timespec until = clock_timespec(deadline);
-    struct lane_waiter waiter = {.socket = socket};
 
-    pthread_cond_init(&waiter.wake, &lane->monotonic);
-    join_line(lane, &waiter);
-    while (!waiter.entered && !waiter.is_gone)
-        if (pthread_cond_timedwait(&waiter.wake, &lane->mutex, &until) != 0)
+    clock_condition(&waiter->wake);
+    join_line(lane, waiter);
+    if (lane->waiting > waiting_max())
+        refuse_last(lane);
+    while (!waiter->entered && !waiter->is_refused)
+        if (pthread_cond_timedwait(&waiter->wake, &lane->mutex, &until) != 0)
             break;
-    leave_line(lane, &waiter);
-    pthread_cond_destroy(&waiter.wake);
-    return waiter.entered;
+    leave_line(lane, waiter);
+    pthread_cond_destroy(&waiter->wake);
+    return waiter->entered;
 }
 
 static bool
@@ -150,21 +201,23 @@ enter_at_once(struct lane *lane)
 bool
 lane_enter(struct lane *lane, const struct client *client, long long deadline, int *retry_after)
 {
+    struct lane_waiter waiter = {0};
     bool entered;
-    int socket;
 
+    *retry_after = 0;
     pthread_mutex_lock(&lane->mutex);
     entered = enter_at_once(lane);
     if (!entered) {
         pthread_mutex_unlock(&lane->mutex);
-        socket = client_socket(client); /* it looks at many */
+        waiter.socket = client_socket(client); /* it looks at many */
+        client_address_network(client ? client->origin : NULL, waiter.network);
         pthread_mutex_lock(&lane->mutex);
         if (lane->waiting >= waiting_max())
             drop_gone(lane);
-        entered = enter_at_once(lane) ||
-                  (lane->waiting < waiting_max() && wait_in_line(lane, socket, deadline));
+        entered = enter_at_once(lane) || wait_in_line(lane, &waiter, deadline);
+        if (!entered)
+            *retry_after = seconds_to_wait(lane, waiter.network);
     }
-    *retry_after = entered ? 0 : seconds_to_wait(lane);
     pthread_mutex_unlock(&lane->mutex);
     return entered;
 }

@@ -3,8 +3,11 @@
  * db_lane.h: the lane of requests that hash a password.
  *
  * A hash takes a core for as long as a thousand other calls.  So many are computed at the same time; who
- * comes later stands in a line, first come first served, and does not stand in anybody else's way.  The line
- * has a bound, since who stands in it holds a thread, and an end, since nobody waits for ever.
+ * comes later stands in a line and does not stand in anybody else's way.  The line has a bound, since who stands
+ * in it holds a thread, and an end, since nobody waits for ever.
+ *
+ * Networks have their turns in it, and first come is first served within each: however many one client sends,
+ * another waits for one of his at most.
  */
 #ifndef SHIM_DB_LANE_H
 #define SHIM_DB_LANE_H
@@ -18,8 +21,8 @@ struct lane_waiter;
 
 struct lane {
     pthread_mutex_t mutex;
-    pthread_condattr_t monotonic;
-    struct lane_waiter *line; /* the first first */
+    struct lane_waiter *line; /* in the order of their rounds, and the first first in each */
+    long long round;          /* of the one that was served last */
     int waiting;
     int taken;      /* places */
     int places_max; /* whatever the configuration says: others need connections too */

@@ -68,8 +68,6 @@ db_pool_open(const struct config *config)
     others = (config->hash_slots < pool->size ? config->hash_slots : pool->size - 1) + 1;
     pool->slow_max = pool->size > others ? pool->size - others : 1;
     pthread_mutex_init(&pool->mutex, NULL);
-    pthread_condattr_init(&pool->monotonic);
-    pthread_condattr_setclock(&pool->monotonic, CLOCK_MONOTONIC);
     if (!connector_start(pool)) {
         release(pool);
         return NULL;
@@ -90,7 +88,6 @@ db_pool_close(struct db_pool *pool)
         if (pool->connections[i].pg != NULL)
             PQfinish(pool->connections[i].pg);
     lane_close(&pool->lane);
-    pthread_condattr_destroy(&pool->monotonic);
     pthread_mutex_destroy(&pool->mutex);
     release(pool);
 }
@@ -186,7 +183,7 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
     struct pool_waiter waiter = {.use = use};
 
     pthread_mutex_lock(&pool->mutex);
-    pthread_cond_init(&waiter.wake, &pool->monotonic);
+    clock_condition(&waiter.wake);
     join_line(pool, &waiter, in_front);
     pool_serve_line(pool);
     while (waiter.granted == NULL && !is_hopeless(pool))
@@ -200,32 +197,34 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
 }
 
 void
-pool_give(struct db_pool *pool, struct connection *connection)
-{
-    bool is_stale;
-
-    pthread_mutex_lock(&pool->mutex);
-    is_stale = connection->pg != NULL && connection->generation != pool->generation;
-    pthread_mutex_unlock(&pool->mutex);
-    if (is_stale)
-        pool_drop(connection);
-    pthread_mutex_lock(&pool->mutex);
-    pool->slow -= connection->use == USE_SLOW;
-    connection->use = USE_QUICK;
-    if (connection->pg != NULL)
-        pool->idle[pool->idle_count++] = connection;
-    else
-        pool->unmade[pool->unmade_count++] = connection;
-    pool_serve_line(pool);
-    pthread_mutex_unlock(&pool->mutex);
-}
-
-void
 pool_drop(struct connection *connection)
 {
     PQfinish(connection->pg);
     connection->pg = NULL;
     connection->prepared = 0;
+}
+
+/* libpq does not wait for anything when it closes a connection of ours: that can be done under the mutex. */
+static void
+put_back(struct db_pool *pool, struct connection *connection)
+{
+    if (connection->generation != pool->generation)
+        pool_drop(connection);
+    if (connection->pg != NULL)
+        pool->idle[pool->idle_count++] = connection;
+    else
+        pool->unmade[pool->unmade_count++] = connection;
+}
+
+void
+pool_give(struct db_pool *pool, struct connection *connection)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->slow -= connection->use == USE_SLOW;
+    connection->use = USE_QUICK;
+    put_back(pool, connection);
+    pool_serve_line(pool);
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 /* ---- Connections ------------------------------------------------------------------------ */
@@ -267,19 +266,16 @@ pool_get(struct db_pool *pool, enum pool_use use, long long deadline, enum db_ou
 void
 db_pool_reload(struct db_pool *pool, bool is_another_database)
 {
+    int idle;
+
     lane_reload(&pool->lane);
     pthread_mutex_lock(&pool->mutex);
-    pool->generation += is_another_database;
     pool->connect_after = 0;
-    /* What is idle goes now, the others when they are given back; new ones come onto the top. */
-    while (pool->idle_count > 0 && pool->idle[0]->generation != pool->generation) {
-        struct connection *oldest = pool->idle[0];
-
-        pool->idle_count--;
-        memmove(pool->idle, pool->idle + 1, (size_t)pool->idle_count * sizeof(*pool->idle));
-        pthread_mutex_unlock(&pool->mutex);
-        pool_give(pool, oldest);
-        pthread_mutex_lock(&pool->mutex);
+    if (is_another_database) {
+        pool->generation++;
+        /* What is idle goes now, the others when they are given back. */
+        for (idle = pool->idle_count, pool->idle_count = 0; idle > 0; idle--)
+            put_back(pool, pool->idle[idle - 1]);
     }
     pthread_cond_signal(&pool->demand);
     pthread_mutex_unlock(&pool->mutex);

@@ -31,8 +31,7 @@ struct pool_waiter;
 struct db_pool {
     int size;
     struct lane lane;
-    pthread_mutex_t mutex; /* for all that follows */
-    pthread_condattr_t monotonic;
+    pthread_mutex_t mutex;    /* for all that follows */
     struct pool_waiter *line; /* who waits for a connection, the first first */
     struct connection *connections;
     struct connection **idle; /* a stack of those that are made: the one used last is the warmest */

@@ -10,6 +10,7 @@
  * words must stand exactly as far from each other as the grammar of RFC 9112, 3 to 5 has them.
  */
 #include <civetweb.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -49,7 +50,7 @@ byte_before(const char *method)
  * the head, and parses what lies behind them, which may be another client's request from before.
  * Each thread has one buffer for its life; where it starts is found out once, by the byte before.
  */
-static int
+static bool
 is_at_start(const struct mg_request_info *request)
 {
     static _Thread_local const char *buffer_start;
@@ -59,7 +60,7 @@ is_at_start(const struct mg_request_info *request)
         const char before = byte_before(method);
 
         if (before != '\0' && strchr(" \t\r\n\v\f", before) != NULL)
-            return 0;
+            return false;
         buffer_start = method;
     }
     return method == buffer_start;
@@ -79,19 +80,19 @@ behind_request_line(const struct mg_request_info *request)
 }
 
 /* "name: value": the NUL for the colon directly behind the name, then nothing but blanks. */
-static int
+static bool
 is_clean_line(const struct mg_header *header)
 {
     const char *c = end_of(header->name) + 1;
 
     for (; c < header->value; c++)
         if (*c != ' ' && *c != '\t')
-            return 0;
-    return 1;
+            return false;
+    return true;
 }
 
 /* Whether all lines were understood: each follows the one before, and the empty line the last. */
-static int
+static bool
 is_whole(const struct mg_request_info *request)
 {
     const char *expected = behind_request_line(request);
@@ -100,11 +101,11 @@ is_whole(const struct mg_request_info *request)
     for (i = 0; i < request->num_headers; i++) {
         if (expected == NULL || request->http_headers[i].name != expected ||
             !is_clean_line(&request->http_headers[i]))
-            return 0;
+            return false;
         expected = behind_line_end(end_of(request->http_headers[i].value));
     }
     if (expected == NULL)
-        return 0;
+        return false;
     /* The empty line: CR, and its LF, where civetweb put the NUL that ends the head. */
     return (request->num_headers > 0 ? expected[0] == '\r' : expected[0] == '\0') &&
            expected[1] == '\0';
@@ -124,7 +125,7 @@ count_header(const struct mg_request_info *request, const char *name, const char
 }
 
 /* RFC 9112, 3.2: one Host in 1.1, and something that can be one. */
-static int
+static bool
 has_good_host(const struct mg_request_info *request)
 {
     const char *host = NULL;
@@ -135,14 +136,14 @@ has_good_host(const struct mg_request_info *request)
     return count == 1 && strpbrk(host, " \t,/?#@\\") == NULL;
 }
 
-static int
+static bool
 has_good_content_length(const struct mg_request_info *request)
 {
     const char *length = NULL;
     int count = count_header(request, "Content-Length", &length);
 
     if (count == 0)
-        return 1;
+        return true;
     return count == 1 && length[0] != '\0' && strlen(length) <= 18 &&
            length[strspn(length, "0123456789")] == '\0';
 }

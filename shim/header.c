@@ -36,6 +36,21 @@ is_utf8(const char *parameter, size_t length)
 }
 
 bool
+header_has_member(const char *value, const char *member)
+{
+    size_t length = strlen(member);
+
+    for (value += strspn(value, ", \t"); *value != '\0'; value += strspn(value, ", \t")) {
+        size_t word = strcspn(value, ", \t");
+
+        if (word == length && strncasecmp(value, member, length) == 0)
+            return true;
+        value += word;
+    }
+    return false;
+}
+
+bool
 header_is_media_type(const char *content_type, const char *media_type)
 {
     size_t length = strlen(media_type);

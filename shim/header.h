@@ -13,6 +13,9 @@
  */
 const char *header_bearer_token(const char *authorization, bool *is_bearer);
 
+/* Whether a value is a list that has this member. */
+bool header_has_member(const char *value, const char *member);
+
 /* Whether a Content-Type names this media type, in UTF-8; what its other parameters say is not asked. */
 bool header_is_media_type(const char *content_type, const char *media_type);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c: the server; it, http_io.c and framing.c are the only files that know civetweb.
+ * http.c: the server; it, http_io.c, http_refuse.c and framing.c are the only files that know civetweb.
  *
  * Every request ends in begin_request: nothing is ever left to civetweb's own handling of files,
  * CGI, WebSocket or CORS.  A connection is kept only after a request whose framing was proved.
@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "buffer.h"
 #include "client_address.h"
@@ -22,6 +20,7 @@
 #include "header.h"
 #include "http.h"
 #include "http_io.h"
+#include "http_refuse.h"
 #include "log.h"
 #include "places.h"
 #include "status.h"
@@ -43,29 +42,20 @@ static _Thread_local bool has_refused;
 
 /* ---- A request -------------------------------------------------------------------------- */
 
-/* The client's request id where it is a harmless one, else a new one. */
-static void
-choose_id(const char *given, char *id)
-{
-    unsigned char random[16];
-    size_t i;
-
-    if (given != NULL && header_is_request_id(given)) {
-        strcpy(id, given);
-        return;
-    }
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        memset(random, 0, sizeof(random));
-    for (i = 0; i < sizeof(random); i++)
-        snprintf(id + 2 * i, 3, "%02x", random[i]);
-}
-
-/* As civetweb itself decides it; our answer must say the same. */
+/*
+ * As civetweb itself decides it, by the first field, since our answer must say the same; and not where any other
+ * says "close" (RFC 9112, 9.6).
+ */
 static bool
 client_keeps_alive(const struct mg_connection *connection, const struct mg_request_info *info)
 {
     const char *header = mg_get_header(connection, "Connection");
+    int i;
 
+    for (i = 0; i < info->num_headers; i++)
+        if (strcasecmp(info->http_headers[i].name, "Connection") == 0 &&
+            header_has_member(info->http_headers[i].value, "close"))
+            return false;
     if (mg_get_header(connection, "Upgrade") != NULL)
         return false;
     if (header != NULL)
@@ -75,19 +65,20 @@ client_keeps_alive(const struct mg_connection *connection, const struct mg_reque
 
 /* The client's address: the peer's, or what trusted proxies say, in one header or more (RFC 9110, 5.3). */
 static void
-find_client(const struct config *config, const struct mg_request_info *info,
-            struct http_request *request, char address[CLIENT_ADDRESS_SIZE])
+find_client(const struct mg_request_info *info, struct http_request *request,
+            char address[CLIENT_ADDRESS_SIZE])
 {
+    const char *proxies = config_now()->trusted_proxies;
     struct buffer forwarded = {0};
     int i;
 
     request->remote_address = info->remote_addr;
-    for (i = 0; config->trusted_proxies != NULL && i < info->num_headers; i++)
+    for (i = 0; proxies != NULL && i < info->num_headers; i++)
         if (strcasecmp(info->http_headers[i].name, "X-Forwarded-For") == 0)
             buffer_format(&forwarded, "%s%s", forwarded.length > 0 ? "," : "",
                           info->http_headers[i].value);
     if (forwarded.length > 0 && buffer_ok(&forwarded)) {
-        client_address_find(config->trusted_proxies, info->remote_addr, forwarded.data, address);
+        client_address_find(proxies, info->remote_addr, forwarded.data, address);
         request->remote_address = address;
     }
     buffer_free(&forwarded);
@@ -107,11 +98,13 @@ handle(struct http_server *server, struct mg_connection *connection,
     request->user_agent = mg_get_header(connection, "User-Agent");
     request->if_none_match = mg_get_header(connection, "If-None-Match");
     request->requested_method = mg_get_header(connection, "Access-Control-Request-Method");
-    request->client = (struct client){.address = info->remote_addr, .port = info->remote_port};
+    request->client = (struct client){
+        .address = info->remote_addr, .port = info->remote_port, .origin = request->remote_address};
     server->handler.handle(server->handler.context, request, &response);
-    if (!client_keeps_alive(connection, info) || crowd_is_near() || atomic_load(&server->draining))
+    if (!client_keeps_alive(connection, info) || crowd_is_nearly_full() ||
+        atomic_load(&server->draining))
         response.close = true;
-    http_write_response(config_now(), connection, request, &response);
+    http_write_response(connection, request, &response);
     server->handler.release(&response);
 }
 
@@ -148,28 +141,28 @@ serve(struct http_server *server, struct mg_connection *connection)
 
     if (problem == NULL) {
         trim_headers(info);
-        find_client(config_now(), info, &request, address);
+        find_client(info, &request, address);
         request.origin = mg_get_header(connection, "Origin");
     }
-    choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
+    http_choose_id(problem == NULL ? mg_get_header(connection, "X-Request-ID") : NULL, request.id);
     if (problem != NULL) {
-        http_write_error(config_now(), connection, &request, status, problem);
+        http_write_error(connection, &request, status, problem);
         return;
     }
     if (info->content_length > config_now()->max_body) {
-        http_write_error(config_now(), connection, &request, 413, "Request body is too large");
+        http_write_error(connection, &request, 413, "Request body is too large");
         http_drain_body(connection);
         return;
     }
     if (!http_meet_expectation(connection)) {
-        http_write_error(config_now(), connection, &request, 417, "Expectation Failed");
+        http_write_error(connection, &request, 417, "Expectation Failed");
         return;
     }
     if (info->content_length > 0) {
         request.body_length = (size_t)info->content_length;
-        body = http_read_body(config_now(), connection, request.body_length, &status);
+        body = http_read_body(connection, request.body_length, &status);
         if (body == NULL) {
-            http_write_error(config_now(), connection, &request, status, status_text(status));
+            http_write_error(connection, &request, status, status_text(status));
             return;
         }
         request.body = body;
@@ -206,8 +199,8 @@ begin_request(struct mg_connection *connection)
                                        .method = mg_get_request_info(connection)->request_method};
 
         atomic_store(&server->last_begun, clock_now());
-        choose_id(NULL, request.id);
-        http_write_error(config_now(), connection, &request, 503, "Service Unavailable");
+        http_choose_id(NULL, request.id);
+        http_write_error(connection, &request, 503, "Service Unavailable");
     } else
         serve(server, connection);
     atomic_fetch_sub(&server->under_way, 1);
@@ -239,31 +232,6 @@ init_connection(const struct mg_connection *connection, void **data)
     return 0;
 }
 
-/*
- * Answer a request that civetweb takes for another server's, and would close without a word: in absolute
- * form with another port than ours, or for no path ("OPTIONS *": what the server as a whole can do).
- */
-static void
-answer_pathless(struct mg_connection *connection, const struct mg_request_info *info)
-{
-    struct http_request request = {.began = clock_microseconds(), .method = info->request_method};
-    int status;
-    const char *problem = framing_problem(info, &status);
-
-    choose_id(NULL, request.id);
-    if (problem != NULL)
-        http_write_error(config_now(), connection, &request, status, problem);
-    else if (strcmp(info->request_uri, "*") != 0)
-        http_write_error(config_now(), connection, &request, 421, status_text(421));
-    else if (strcmp(info->request_method, "OPTIONS") != 0)
-        http_write_error(config_now(), connection, &request, 400, status_text(400));
-    else
-        http_write_response(config_now(), connection, &request,
-                            &(struct http_response){.status = 204,
-                                                    .allow = "GET, HEAD, POST, PUT, DELETE",
-                                                    .close = true});
-}
-
 static void
 connection_close(const struct mg_connection *connection)
 {
@@ -271,7 +239,7 @@ connection_close(const struct mg_connection *connection)
 
     introduce(connection);
     if (info->request_method != NULL && info->local_uri_raw == NULL && !has_refused)
-        answer_pathless((struct mg_connection *)connection, info);
+        http_refuse_pathless((struct mg_connection *)connection);
     place_leave();
 }
 
@@ -282,7 +250,7 @@ connection_closed(const struct mg_connection *connection)
     place_left();
 }
 
-/* The least time in milliseconds after which civetweb gives up waiting for a head. */
+/* The least time in milliseconds after which civetweb gives up waiting for a head: as it was started. */
 static long long
 shortest_timeout(const struct config *config)
 {
@@ -292,23 +260,15 @@ shortest_timeout(const struct config *config)
     return (long long)seconds * 1000;
 }
 
-/* What civetweb refuses before there is a request. */
 static int
 http_error(struct mg_connection *connection, int status, const char *message)
 {
-    struct http_server *server = mg_get_user_data(mg_get_context(connection));
-    struct http_request request = {0};
+    const struct http_server *server = mg_get_user_data(mg_get_context(connection));
 
     (void)message;
     introduce(connection);
     has_refused = true;
-    if (status == 411)
-        status = 400; /* it means a Content-Length that is no number */
-    else if (status == 400 && (place_work() || crowd_has_no_patience(http_idle_time()) ||
-                               http_idle_time() >= shortest_timeout(server->config)))
-        status = 408; /* civetweb has one word for a bad head and for one that did not come */
-    choose_id(NULL, request.id);
-    http_write_error(config_now(), connection, &request, status, status_text(status));
+    http_refuse_early(connection, status, shortest_timeout(server->config));
     return 0;
 }
 
@@ -320,30 +280,48 @@ log_message(const struct mg_connection *connection, const char *message)
     return 1;
 }
 
+static const struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                              .end_request = end_request,
+                                              .http_error = http_error,
+                                              .log_message = log_message,
+                                              .init_connection = init_connection,
+                                              .connection_close = connection_close,
+                                              .connection_closed = connection_closed};
+
+#define NUMBER_SIZE 16
+
+/* A number as civetweb takes it. */
+static const char *
+number_text(char text[NUMBER_SIZE], int number)
+{
+    snprintf(text, NUMBER_SIZE, "%d", number);
+    return text;
+}
+
 struct http_server *
 http_start(const struct config *config, const struct capacity *capacity,
            const struct http_handler *handler)
 {
     struct http_server *server = calloc(1, sizeof(*server));
     char listen_on[128];
-    char threads[16];
-    char queue[16];
-    char request_timeout[16];
-    char keep_alive_timeout[16];
+    char threads[NUMBER_SIZE];
+    char queue[NUMBER_SIZE];
+    char request_timeout[NUMBER_SIZE];
+    char keep_alive_timeout[NUMBER_SIZE];
     const char *options[] = {"listening_ports",
                              listen_on,
                              "num_threads",
-                             threads,
+                             number_text(threads, capacity->threads),
                              "request_timeout_ms",
-                             request_timeout,
+                             number_text(request_timeout, config->request_timeout * 1000),
                              "keep_alive_timeout_ms",
-                             keep_alive_timeout,
+                             number_text(keep_alive_timeout, config->keep_alive_timeout * 1000),
                              "enable_keep_alive",
                              "yes",
                              "tcp_nodelay",
                              "1",
                              "connection_queue",
-                             queue,
+                             number_text(queue, capacity->queue),
                              "max_request_size",
                              CIVETWEB_BUFFER,
                              "listen_backlog",
@@ -361,24 +339,11 @@ http_start(const struct config *config, const struct capacity *capacity,
                              "access_control_allow_headers",
                              "",
                              NULL};
-    struct mg_callbacks callbacks = {.begin_request = begin_request,
-                                     .end_request = end_request,
-                                     .http_error = http_error,
-                                     .log_message = log_message,
-                                     .init_connection = init_connection,
-                                     .connection_close = connection_close,
-                                     .connection_closed = connection_closed};
-
     if (server == NULL)
         return NULL;
     server->config = config;
     server->handler = *handler;
     snprintf(listen_on, sizeof(listen_on), "%s:%d", config->host, config->port);
-    snprintf(queue, sizeof(queue), "%d", capacity->queue);
-    snprintf(threads, sizeof(threads), "%d", capacity->threads);
-    snprintf(request_timeout, sizeof(request_timeout), "%d", config->request_timeout * 1000);
-    snprintf(keep_alive_timeout, sizeof(keep_alive_timeout), "%d",
-             config->keep_alive_timeout * 1000);
     mg_init_library(MG_FEATURES_DEFAULT);
     server->civetweb = mg_start(&callbacks, server, options);
     if (server->civetweb == NULL) {

@@ -3,14 +3,17 @@
  * http_io.c: see http_io.h.
  */
 #include <civetweb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "buffer.h"
 #include "clock.h"
 #include "cors.h"
+#include "header.h"
 #include "http_io.h"
 #include "log.h"
 #include "places.h"
@@ -37,6 +40,22 @@ long long
 http_idle_time(void)
 {
     return clock_now() - last_busy;
+}
+
+void
+http_choose_id(const char *given, char *id)
+{
+    unsigned char random[16];
+    size_t i;
+
+    if (given != NULL && header_is_request_id(given)) {
+        strcpy(id, given);
+        return;
+    }
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        memset(random, 0, sizeof(random));
+    for (i = 0; i < sizeof(random); i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
 }
 
 /* ---- Writing ---------------------------------------------------------------------------- */
@@ -122,9 +141,10 @@ add_head(struct buffer *out, const struct config *config, const struct http_requ
 }
 
 void
-http_write_response(const struct config *config, struct mg_connection *connection,
-                    const struct http_request *request, const struct http_response *response)
+http_write_response(struct mg_connection *connection, const struct http_request *request,
+                    const struct http_response *response)
 {
+    const struct config *config = config_now();
     bool is_head = request->method != NULL && strcmp(request->method, "HEAD") == 0;
     bool has_body = !is_head && response->status != 204 && response->status != 304;
     bool is_sent;
@@ -151,8 +171,8 @@ http_write_response(const struct config *config, struct mg_connection *connectio
 }
 
 void
-http_write_error(const struct config *config, struct mg_connection *connection,
-                 const struct http_request *request, int status, const char *detail)
+http_write_error(struct mg_connection *connection, const struct http_request *request, int status,
+                 const char *detail)
 {
     struct buffer body = {0};
     struct http_response response = {
@@ -164,7 +184,7 @@ http_write_error(const struct config *config, struct mg_connection *connection,
     if (buffer_ok(&body)) {
         response.body = body.data;
         response.body_length = body.length;
-        http_write_response(config, connection, request, &response);
+        http_write_response(connection, request, &response);
     } else /* what is wrong with this request must not become a part of the next one */
         mg_disable_connection_keep_alive(connection);
     buffer_free(&body);
@@ -189,8 +209,7 @@ read_all(struct mg_connection *connection, char *bytes, size_t length)
 }
 
 char *
-http_read_body(const struct config *config, struct mg_connection *connection, size_t length,
-               int *status)
+http_read_body(struct mg_connection *connection, size_t length, int *status)
 {
     char *body = malloc(length + 1);
     size_t got;
@@ -200,7 +219,7 @@ http_read_body(const struct config *config, struct mg_connection *connection, si
         *status = 503;
         return NULL;
     }
-    place_wait(PLACE_AWAITS_BODY, (long long)config->request_timeout * 1000);
+    place_wait(PLACE_AWAITS_BODY, (long long)config_now()->request_timeout * 1000);
     got = read_all(connection, body, length);
     late = place_work();
     if (got < length) {

@@ -14,25 +14,27 @@ struct mg_connection;
  * Send an answer, without its body for HEAD, and log the request; the connection is closed after it
  * where it says so.
  */
-void http_write_response(const struct config *config, struct mg_connection *connection,
-                         const struct http_request *request, const struct http_response *response);
+void http_write_response(struct mg_connection *connection, const struct http_request *request,
+                         const struct http_response *response);
 
 /* Send an answer of this layer's own, after which the connection is closed. */
-void http_write_error(const struct config *config, struct mg_connection *connection,
-                      const struct http_request *request, int status, const char *detail);
+void http_write_error(struct mg_connection *connection, const struct http_request *request,
+                      int status, const char *detail);
 
 /*
  * Read a body of this length into new memory, with a NUL behind it.  NULL, and a status, where it
  * did not come: 408 in time, 400 at all, 503 out of memory.
  */
-char *http_read_body(const struct config *config, struct mg_connection *connection, size_t length,
-                     int *status);
+char *http_read_body(struct mg_connection *connection, size_t length, int *status);
 
 /* Take in what the client still sends of a body that nobody wants. */
 void http_drain_body(struct mg_connection *connection);
 
 /* RFC 9110, 10.1.1.  False: an expectation that we do not meet. */
 bool http_meet_expectation(struct mg_connection *connection);
+
+/* The client's request id where it is a harmless one, else a new one. */
+void http_choose_id(const char *given, char *id);
 
 /* Note that this thread has something to do; the milliseconds since it had. */
 void http_note_busy(void);

@@ -69,6 +69,17 @@ try_address(const struct config *config)
     return good;
 }
 
+/* SIGHUP would end the process: until there is somebody who waits for it, it waits. */
+static void
+hold_hangup(int how)
+{
+    sigset_t hangup;
+
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    pthread_sigmask(how, &hangup, NULL);
+}
+
 /* The threads inherit this: a signal must not interrupt their system calls. */
 static void
 block_signals(sigset_t *ends)
@@ -176,6 +187,7 @@ serve(const struct config *config)
     struct db_pool *pool;
     sigset_t ends;
 
+    block_signals(&ends);
     log_open((enum log_level)config->log_level, (enum log_format)config->log_format);
     if (!openapi_build()) {
         log_event(LEVEL_ERROR, "cannot start: out of memory", NULL, NULL);
@@ -184,7 +196,6 @@ serve(const struct config *config)
     if (!try_address(config) || !capacity_find(config, &capacity))
         return 1;
     docs_open(config->docs_dir);
-    block_signals(&ends);
     pool = db_pool_open(config);
     if (pool != NULL && crowd_start(config->port, &capacity)) {
         handler = api_handler(config, pool);
@@ -236,18 +247,20 @@ main(int argc, char **argv)
     const struct config *config;
     const char *problem;
 
+    hold_hangup(SIG_BLOCK);
     config_answer(argc, argv);
     config = config_start(argc, argv, &problem);
     if (config == NULL) {
         fprintf(stderr, "auth-service: %s\n", problem);
         return 2;
     }
-    if (strcmp(config->command, "openapi") == 0)
-        return print_openapi();
-    if (strcmp(config->command, "serve") != 0 && has_public_secret(config))
-        fprintf(stderr, "auth-service: warning: " PUBLIC_SECRET ": %s\n", config->env_file);
     if (strcmp(config->command, "serve") == 0)
         return serve(config);
+    hold_hangup(SIG_UNBLOCK);
+    if (strcmp(config->command, "openapi") == 0)
+        return print_openapi();
+    if (has_public_secret(config))
+        fprintf(stderr, "auth-service: warning: " PUBLIC_SECRET ": %s\n", config->env_file);
     if (strcmp(config->command, "init-db") == 0)
         return admin_init_db(config);
     if (strcmp(config->command, "drop-db") == 0)

@@ -100,16 +100,11 @@ run(void *nothing)
 bool
 maintenance_start(const struct config *config, struct db_pool *used)
 {
-    pthread_condattr_t monotonic;
-
     if (config->maintenance_interval == 0)
         return true;
     pool = used;
     interval = (long long)config->maintenance_interval * 1000;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&ended, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition(&ended);
     started = pthread_create(&thread, NULL, run, NULL) == 0;
     return started;
 }

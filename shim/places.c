@@ -64,7 +64,7 @@ place_wait(enum place_state state, long long milliseconds)
     pthread_mutex_lock(&mutex);
     mine.is_new &= state != PLACE_AWAITS_HEAD;
     mine.state = state;
-    mine.has_passed = false;
+    mine.is_shut = false;
     mine.since = now;
     mine.moment = milliseconds > 0 ? now + milliseconds : 0;
     pthread_mutex_unlock(&mutex);
@@ -79,7 +79,7 @@ place_work(void)
     mine.state = PLACE_WORKS;
     mine.since = now;
     pthread_mutex_unlock(&mutex);
-    return mine.has_passed;
+    return mine.is_shut;
 }
 
 void
@@ -155,12 +155,7 @@ places_each(void (*function)(struct place *place, void *context), void *context)
 static void
 prepare(void)
 {
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&woken, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition(&woken);
 }
 
 void

@@ -24,9 +24,13 @@ struct place {
     int port;
     enum place_state state;
     bool is_new;      /* no request of it was answered so far */
-    bool has_passed;  /* its time: its socket was shut down */
+    bool is_shut;     /* its socket was shut down, for its time had passed */
     long long since;  /* clock_now when the state began */
     long long moment; /* when its waiting must end; 0: civetweb sees to that */
+
+    /* crowd.c's: so many bytes had the client taken when it was last looked at, the last at this moment. */
+    unsigned long long taken;
+    long long taken_at;
 };
 
 /*

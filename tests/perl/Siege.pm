@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 #
 # Siege.pm: a process of clients that are in others' way: it keeps so many connections open, by turns with
-# nothing sent, half a head, a head and half a body (both dripped on), and idle after an answer; or logs in
-# on each without end.  What is closed is opened again at once.
+# nothing sent, half a head, a head and half a body (both dripped on), and idle after an answer; or asks on
+# each without end, to log in or whatever it was told; or asks for much and reads nothing.  What is closed is opened
+# again at once.
 package Siege;
 
 use strict;
 use warnings;
 
+use IO::Poll;
 use IO::Select;
 use IO::Socket::INET;
 use POSIX ();
-use Socket ();
+use Socket qw(AF_INET INADDR_LOOPBACK IPPROTO_TCP SOCK_STREAM SOL_SOCKET SO_RCVBUF TCP_MAXSEG pack_sockaddr_in);
 use Time::HiRes qw(sleep time);
 
 my @kinds = (
@@ -21,7 +23,37 @@ my @kinds = (
     [ "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", '' ]);
 my $login = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ";
 
-# Begin; kinds: which of the four; or 'login'.
+# Connections that ask for more than fits into buffers, and take nothing.  With small segments the server's buffer stays
+# small, and with a small window the client's.
+sub be_deaf
+{
+    my ($port, $count) = @_;
+    my $many = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" x 1500;
+    my $poll = IO::Poll->new;
+    my $open = 0;
+    while (getppid() != 1)
+    {
+        while ($open < $count)
+        {
+            socket my $socket, AF_INET, SOCK_STREAM, 0 or last;
+            setsockopt $socket, IPPROTO_TCP, TCP_MAXSEG, 536;
+            setsockopt $socket, SOL_SOCKET, SO_RCVBUF, 2048;
+            connect $socket, pack_sockaddr_in($port, INADDR_LOOPBACK) or last;
+            IO::Handle::blocking($socket, 0);
+            syswrite $socket, $many;
+            $poll->mask($socket => IO::Poll::POLLERR() | IO::Poll::POLLHUP());
+            $open++;
+        }
+        $poll->poll(0.05);
+        foreach ($poll->handles(IO::Poll::POLLERR() | IO::Poll::POLLHUP())) { $poll->remove($_); close $_; $open-- }
+    }
+    POSIX::_exit(0);
+}
+
+# The address that the clients have; undef: the usual one.
+our $from;
+
+# Begin; kinds: which of the four; or 'login', or 'deaf'; or code, which is given a client's number and returns its request.
 sub begin
 {
     my ($class, $port, $count, @which) = @_;
@@ -36,11 +68,13 @@ sub begin
     my %seen;
     $SIG{PIPE} = 'IGNORE';
     $SIG{TERM} = sub { syswrite $write, join ' ', map { "$_:$seen{$_}" } sort keys %seen; POSIX::_exit(0) };
+    be_deaf($port, $count) if $which[0] eq 'deaf';
     my $select = IO::Select->new;
     my %kind;
+    my $asks = ref $which[0] || $which[0] eq 'login';
     my $open = sub {
         my ($kind) = @_;
-        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5) or return;
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5, $from ? (LocalAddr => $from) : ()) or return;
         $socket->blocking(0);
         $socket->syswrite($kind->[0]) if $kind->[0] ne '';
         $kind{$socket} = $kind;
@@ -49,7 +83,7 @@ sub begin
     my $of_number = sub {
         my ($i) = @_;
         my $body = "{\"email\":\"user$i\\u0040example.com\",\"password\":\"Secret123\"}";
-        return $which[0] eq 'login' ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
+        return ref $which[0] ? [ $which[0]->($i), '' ] : $asks ? [ $login . length($body) . "\r\n\r\n$body", '' ] : $kinds[ $which[ $i % @which ] ];
     };
     $open->($of_number->($_)) foreach 1 .. $count;
     my $dripped = time;
@@ -61,14 +95,14 @@ sub begin
             if ($socket->sysread(my $bytes, 65536))
             {
                 $seen{$_}++ foreach $bytes =~ m{HTTP/1\.1 (\d+)}g;
-                $socket->syswrite($kind{$socket}[0]) if $which[0] eq 'login' && $bytes !~ /Connection: close/;
+                $socket->syswrite($kind{$socket}[0]) if $asks && $bytes !~ /Connection: close/;
                 next;
             }
             my $kind = delete $kind{$socket};
             $select->remove($socket);
             close $socket;
-            # Logins without a pause would use up the ports that a client has.
-            if ($which[0] eq 'login') { push @later, [ time + 0.05, $kind ] }
+            # Requests without a pause would use up the ports that a client has.
+            if ($asks) { push @later, [ time + 0.05, $kind ] }
             else { $open->($kind) }
         }
         $open->((shift @later)->[1]) while @later && $later[0][0] < time;

@@ -77,6 +77,7 @@ foreach (
     [ 'a body nobody reads', "${post}Content-Length: 5\r\n\r\nabcde" ],
     [ 'a 404 with a body', "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde" ],
     [ 'a 405 with a body', "DELETE / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde" ],
+    [ 'Connection: keep-alive, twice', "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nConnection: closed, keep-alive\r\n\r\n" ],
     [ 'HEAD', "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" ],
     [ 'absolute form', "GET http://127.0.0.1:$s->{port}/ HTTP/1.1\r\nHost: x\r\n\r\n" ])
 {
@@ -87,6 +88,8 @@ foreach (
     ok(!$closed, "$what: the connection stays");
 }
 foreach ([ 'HTTP/1.0', "GET / HTTP/1.0\r\n\r\n" ], [ 'Connection: close', "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" ],
+    map({ [ "Connection: $_", "GET / HTTP/1.1\r\nHost: x\r\n" . join('', map { "Connection: $_\r\n" } split m{ / }) . "\r\n" ] }
+      'keep-alive / close', 'close / keep-alive', 'keep-alive, close', 'Keep-Alive / x,Close', 'keep-alive / x / close , y'),
     [ 'an upgrade', "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n\r\n" ])
 {
     ($bytes, $closed) = $s->raw($_->[1]);

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use AuthService;
+use Faults;
 use IO::Socket::INET;
 use List::Util qw(max);
 use Siege;
@@ -109,6 +110,13 @@ foreach ([ 0, 'silent' ], [ 1, 'slow heads' ], [ 2, 'slow bodies' ], [ 3, 'idle'
     watch("32 threads, 100 clients, $_->[1]", 1.5);
 }
 
+# Who reads nothing has no more time than who sends nothing.
+{
+    my $siege = Siege->begin($s->{port}, 60, 'deaf');
+    sleep 0.5;
+    watch('32 threads, 60 clients, deaf', 3);
+}
+
 # A database that does not answer: what needs it is refused once nearly all threads wait for it, and what
 # does not is answered as ever.
 my $psql = $s->node->background_psql('auth_service');
@@ -127,4 +135,33 @@ $psql->query_safe('COMMIT');
 sleep 0.6;
 is((ask($me))[0], 200, 'until it answers again');
 $psql->quit;
+
+# A database that is frozen, and more clients than threads without end, on each way to it: also on those of a body of a
+# kind that is not taken, and of the document.
+my $live = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+$s->shim('--threads=32', '--rpc-schema=public');
+foreach (
+    [ 'a body of no good kind', "PUT /users/profile HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}" ],
+    [ 'the document', "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" ])
+{
+    my ($what, $request) = @$_;
+    ask($me) foreach 1 .. 3;
+    my @processes = Faults::family(Faults::postmaster($s->node));
+    kill 'STOP', @processes;
+    my @took;
+    my $siege = Siege->begin($s->{port}, 64, sub { return $request });
+    foreach (1 .. 4)
+    {
+        @took = map { sleep 0.1; [ ask($live) ] } 1 .. 20;
+        last if max(map { $_->[1] } @took) < $patience;
+    }
+    my $seen = $siege->end;
+    kill 'CONT', @processes;
+    is(scalar(grep { $_->[0] == 200 } @took), 20, "frozen, 64 clients, $what: /health/live is answered");
+    cmp_ok(max(map { $_->[1] } @took), '<', $patience, "frozen, 64 clients, $what: within a second");
+    like($seen, qr/^503:\d+$/, "frozen, 64 clients, $what: which got 503");
+    note sprintf 'frozen, %s: /health/live max %.1f ms; the others got %s', $what, 1000 * max(map { $_->[1] } @took), $seen;
+    for (1 .. 100) { last if (ask($me))[0] == 200; sleep 0.1 }
+}
+is((ask($me))[0], 200, 'frozen: until it is not');
 done_testing();

@@ -1,10 +1,11 @@
-# Who hashes a password stands in a line of his own, first come first served, with a bound and an end; who waits for a
+# Who hashes a password stands in a line of his own, in which networks take turns, with a bound and an end; who waits for a
 # lock does not take everybody's connections; a hash that is cut off leaves nothing behind.
 use strict;
 use warnings;
 use AuthService;
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
+use Siege;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -56,6 +57,35 @@ cmp_ok(scalar @refused, '>=', 3, 'the line has a bound: 503');
 my @tries = map { $_->[1] } grep { $_->[2] < $once } @refused;
 ok(@tries && !(grep { $_ < 9 * $once || $_ > 2 + 36 * $once } @tries), sprintf('Retry-After tells how long the line is: @tries, 17 wait, and one takes %.2f s', $once)) or diag join "\n", @answers;
 is(scalar(grep { !/^(401|503)/ } @answers), 0, 'and no other answer');
+
+# Many connections of one network, and one of another: each network has its turn, also where the line is full.
+# What the others got, and how long the one waited each time.
+sub one_and_many
+{
+    my ($what, $port, $request, @headers) = @_;
+    my $siege = Siege->begin($port, 40, $request);
+    sleep 1;
+    my @waited = map {
+        my $began = time;
+        my $answer = $s->request('POST', '/auth/login', form => [ username => 'one@example.com', password => 'x' ], headers => {@headers});
+        $answer->{status} == 401 ? time - $began : "$answer->{status} after " . (time - $began);
+    } 1 .. 5;
+    my $seen = $siege->end;
+    is(scalar(grep { /after/ } @waited), 0, "$what: the one is served each time") or diag "@waited";
+    like($seen, qr/^401:\d+ 503:\d+$/, "$what: and so are the many, in turn");
+    note "$what: waited @{[ map { /after/ ? $_ : sprintf '%.2f', $_ } @waited ]}; the many got $seen";
+    return;
+}
+{
+    local $Siege::from = '127.7.0.1';
+    one_and_many('40 connections from one address', $s->{port}, 'login');
+}
+$s->shim('--pool-size=4', '--hash-slots=1', '--threads=64', '--trusted-proxy=127.0.0.0/8');
+one_and_many('40 addresses of one network, behind a proxy', $s->{port}, sub {
+    my $body = '{"email":"nobody@example.com","password":"x"}';
+    return "POST /auth/login HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 2001:db8:0:1::$_[0]\r\nContent-Type: application/json\r\nContent-Length: "
+      . length($body) . "\r\n\r\n$body";
+}, 'X-Forwarded-For' => '2001:db8:0:2::1');
 
 # Clients that have gone: none of them gets a hash, nor keeps anybody out of a line that is full of them.
 $s->shim('--pool-size=4', '--hash-slots=1', '--threads=32');
