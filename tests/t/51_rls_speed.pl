@@ -67,7 +67,7 @@ sub ratio
 {
     my ($limit, @arguments) = @_;
     my @best = (1e9, 1e9);
-    foreach my $try (1 .. 8)
+    foreach my $try (1 .. 16)
     {
         my @took = durations(@arguments);
         @best = map { min($best[$_], $took[$_]) } 0, 1;
