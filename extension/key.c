@@ -4,140 +4,25 @@
  *
  * The backend keeps the keys that it has met, read and checked.  That cannot go stale: a key's material
  * never changes under its kid.  Which key signs, and whether a key may still verify, does change, and is
- * not kept here: each token that is made asks for the one (StoreKeySigning), and the statement that looks
+ * not kept here: each token that is made asks for the one (StoreKeySigning), and what looks
  * up session and account for the other (StoreSessionFind).
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
 #include "common/hmac.h"
 #include "common/sha2.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "base64url.h"
 #include "compat.h"
 #include "jwt_library.h"
 #include "key.h"
-#include "random.h"
 #include "store.h"
 
-#define KEY_CACHE_SIZE   16
-#define KID_RANDOM_BYTES 12
+#define KEY_CACHE_SIZE 16
 
 static SigningKey key_cache[KEY_CACHE_SIZE];
 static int key_cache_next = 0;
-
-/* ---- From a row to a key and back ------------------------------------------------------- */
-
-static bool
-IsHmac(const char *algorithm)
-{
-    return strcmp(algorithm, "HS256") == 0;
-}
-
-/* The name of an algorithm that we know; 22023 for any other. */
-char *
-KeyReadAlgorithm(const text *given)
-{
-    char *algorithm = NULL;
-
-    if (VARSIZE_ANY_EXHDR(given) <= AUTH_ALGORITHM_BYTES_MAX)
-        algorithm = text_to_cstring(given);
-    if (algorithm == NULL || (!IsHmac(algorithm) && !CryptoHasAlgorithm(algorithm)))
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("the algorithm must be HS256, ES256, RS256 or EdDSA"),
-                        errhidestmt(true), errhidecontext(true)));
-    return algorithm;
-}
-
-static void
-RaiseDamaged(void)
-{
-    ereport(ERROR,
-            (errcode(ERRCODE_DATA_CORRUPTED), errmsg("a signing key is none for its algorithm"),
-             errhidestmt(true), errhidecontext(true)));
-}
-
-static bytea *
-MakeBytea(const unsigned char *bytes, Size size)
-{
-    bytea *copy = palloc(VARHDRSZ + size);
-
-    SET_VARSIZE(copy, VARHDRSZ + size);
-    memcpy(VARDATA(copy), bytes, size);
-    return copy;
-}
-
-/* The secret as it is, opened if it was sealed. */
-static void
-ReadSecret(const KeyRow *row, CryptoBytes *plain)
-{
-    Size size = row->secret ? VARSIZE_ANY_EXHDR(row->secret) : 0;
-    const unsigned char *data = row->secret ? (unsigned char *)VARDATA_ANY(row->secret) : NULL;
-
-    if (size == 0 || size > sizeof(plain->data) ||
-        (row->sealed_by.size > 0 && size <= SEAL_BYTES_MORE))
-        RaiseDamaged();
-    if (row->sealed_by.size == 0) {
-        plain->size = size;
-        memcpy(plain->data, data, size);
-    } else {
-        plain->size = size - SEAL_BYTES_MORE;
-        SealOpen(&row->sealed_by, row->kid, row->algorithm, data, size, plain->data);
-    }
-}
-
-/* Set the row's secret, sealed with this key-encryption key if there is one. */
-static void
-WriteSecret(KeyRow *row, const CryptoBytes *plain, const SealId *id)
-{
-    unsigned char sealed[CRYPTO_KEY_BYTES_MAX + SEAL_BYTES_MORE];
-
-    row->sealed_by = *id;
-    if (id->size == 0) {
-        row->secret = MakeBytea(plain->data, plain->size);
-        return;
-    }
-    SealSecret(id, row->kid, row->algorithm, plain->data, plain->size, sealed);
-    row->secret = MakeBytea(sealed, plain->size + SEAL_BYTES_MORE);
-}
-
-/* Seal the row's secret with this key, whatever sealed it before. */
-void
-KeySeal(KeyRow *row, const SealId *id)
-{
-    CryptoBytes plain = {0};
-
-    ReadSecret(row, &plain);
-    WriteSecret(row, &plain, id);
-    explicit_bzero(&plain, sizeof(plain));
-}
-
-/* Whether they are of one algorithm and material. */
-bool
-KeyIsSame(const KeyRow *one, const KeyRow *other)
-{
-    CryptoBytes secrets[2] = {{0}};
-    bool same;
-
-    if (strcmp(one->algorithm, other->algorithm) != 0)
-        return false;
-    if (!IsHmac(one->algorithm))
-        return VARSIZE_ANY_EXHDR(one->public_key) == VARSIZE_ANY_EXHDR(other->public_key) &&
-               memcmp(VARDATA_ANY(one->public_key), VARDATA_ANY(other->public_key),
-                      VARSIZE_ANY_EXHDR(one->public_key)) == 0;
-    /* Whoever cannot tell takes them for two. */
-    if (!SealHas(&one->sealed_by) || !SealHas(&other->sealed_by))
-        return false;
-    ReadSecret(one, &secrets[0]);
-    ReadSecret(other, &secrets[1]);
-    same = secrets[0].size == secrets[1].size &&
-           memcmp(secrets[0].data, secrets[1].data, secrets[0].size) == 0;
-    explicit_bzero(secrets, sizeof(secrets));
-    return same;
-}
 
 /* ---- The keys that this backend has met --------------------------------------------------- */
 
@@ -172,12 +57,12 @@ Load(const KeyRow *row)
 {
     SigningKey *slot = CacheSlot();
 
-    if (IsHmac(row->algorithm)) {
+    if (KeyIsHmac(row->algorithm)) {
         CryptoBytes plain = {0};
 
-        ReadSecret(row, &plain);
+        KeyReadSecret(row, &plain);
         if (plain.size < AUTH_HMAC_KEY_BYTES_MIN || plain.size > AUTH_HMAC_KEY_BYTES_MAX)
-            RaiseDamaged();
+            KeyRaiseDamaged();
         slot->secret_size = (int)plain.size;
         memcpy(slot->secret, plain.data, plain.size);
         explicit_bzero(&plain, sizeof(plain));
@@ -188,7 +73,7 @@ Load(const KeyRow *row)
                                    VARSIZE_ANY_EXHDR(row->public_key))
                 : NULL;
         if (slot->public_key == NULL)
-            RaiseDamaged();
+            KeyRaiseDamaged();
     }
     slot->imported_until = row->imported_until;
     strlcpy(slot->algorithm, row->algorithm, sizeof(slot->algorithm));
@@ -242,128 +127,21 @@ LoadPrivate(SigningKey *key)
     CryptoBytes plain = {0};
     KeyRow row;
 
-    if (IsHmac(key->algorithm) || key->private_key != NULL)
+    if (KeyIsHmac(key->algorithm) || key->private_key != NULL)
         return;
     if (!StoreKeyFind(key->kid, &row))
-        RaiseDamaged();
-    ReadSecret(&row, &plain);
+        KeyRaiseDamaged();
+    KeyReadSecret(&row, &plain);
     key->private_key = CryptoReadPrivate(key->algorithm, plain.data, plain.size);
     explicit_bzero(&plain, sizeof(plain));
     if (key->private_key != NULL && CryptoIsPair(key->private_key, key->public_key))
         return;
     CryptoRelease(key->private_key);
     key->private_key = NULL;
-    RaiseDamaged();
+    KeyRaiseDamaged();
 }
 
-/* ---- Making keys ------------------------------------------------------------------------ */
-
-/* A row without material, its kid this prefix and a random number. */
-static void
-StartKey(KeyRow *row, const char *algorithm, const char *kid_prefix)
-{
-    unsigned char random[KID_RANDOM_BYTES];
-    int i;
-
-    memset(row, 0, sizeof(*row));
-    strlcpy(row->algorithm, algorithm, sizeof(row->algorithm));
-    strlcpy(row->kid, kid_prefix, sizeof(row->kid));
-    RandomBytes(random, sizeof(random));
-    for (i = 0; i < KID_RANDOM_BYTES; i++)
-        snprintf(row->kid + strlen(kid_prefix) + 2 * i, 3, "%02x", random[i]);
-}
-
-/* Both halves of a new key. */
-static bool
-Generate(const char *algorithm, CryptoBytes *private_key, CryptoBytes *public_key)
-{
-    struct evp_pkey_st *key = CryptoGenerate(algorithm);
-    bool good =
-        key != NULL && CryptoWritePrivate(key, private_key) && CryptoWritePublic(key, public_key);
-
-    CryptoRelease(key);
-    return good;
-}
-
-/*
- * What seals new keys and sessions: what sealed the newest key, so that all backends change together, when
- * seal_signing_keys has; and a command that prints a key of another database seals nothing.
- */
-SealId
-KeySealId(void)
-{
-    SealId id = SealCurrent();
-    KeyRow newest;
-
-    if (id.size == 0 || !StoreKeyNewest(&newest) || newest.sealed_by.size == 0)
-        return id;
-    SealRequire(&newest.sealed_by);
-    return newest.sealed_by;
-}
-
-/* A new key of this algorithm, of those that KeyReadAlgorithm answers; for HS256 256 bits (RFC 7518, 3.2). */
-void
-KeyMake(const char *algorithm, KeyRow *row)
-{
-    SealId id = KeySealId();
-    CryptoBytes plain = {0};
-    CryptoBytes public_key = {0};
-
-    StartKey(row, algorithm, "");
-    if (IsHmac(algorithm)) {
-        plain.size = AUTH_HMAC_KEY_BYTES_MIN;
-        RandomBytes(plain.data, plain.size);
-    } else {
-        bool good = Generate(algorithm, &plain, &public_key);
-
-        CHECK_FOR_INTERRUPTS();
-        if (!good)
-            ereport(ERROR,
-                    (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not make a signing key")));
-        row->public_key = MakeBytea(public_key.data, public_key.size);
-    }
-    WriteSecret(row, &plain, &id);
-    explicit_bzero(&plain, sizeof(plain));
-}
-
-/*
- * Whether this is the text of a key of a pair: as a secret it would be none, since the public half is
- * everybody's (RFC 8725, 2.1), and so is a private one's place not here.
- */
-static bool
-IsKeyText(const char *secret)
-{
-    return strstr(secret, "-----BEGIN ") != NULL || strncmp(secret, "ssh-", 4) == 0 ||
-           strncmp(secret, "ecdsa-sha2-", 11) == 0;
-}
-
-/*
- * Another service's key: for HS256 its secret, else its public key in PEM, of which only that half is kept
- * where it is a private one.  False where it is none for the algorithm.
- */
-bool
-KeyImport(const char *algorithm, const char *secret, KeyRow *row)
-{
-    Size size = strlen(secret);
-    CryptoBytes bytes = {0};
-
-    StartKey(row, algorithm, AUTH_KID_IMPORTED);
-    if (IsHmac(algorithm)) {
-        SealId id = KeySealId();
-
-        if (size < AUTH_HMAC_KEY_BYTES_MIN || size > AUTH_HMAC_KEY_BYTES_MAX || IsKeyText(secret))
-            return false;
-        bytes.size = size;
-        memcpy(bytes.data, secret, size);
-        WriteSecret(row, &bytes, &id);
-        explicit_bzero(&bytes, sizeof(bytes));
-        return true;
-    }
-    if (size > AUTH_PEM_BYTES_MAX || !CryptoReadPem(algorithm, secret, size, &bytes))
-        return false;
-    row->public_key = MakeBytea(bytes.data, bytes.size);
-    return true;
-}
+/* ---- The key that signs ----------------------------------------------------------------- */
 
 /*
  * The key that signs.  The first one is made here, on first use, and not by CREATE EXTENSION: a
@@ -427,7 +205,7 @@ KeySign(SigningKey *key, const char *input, char *signature)
     unsigned char raw[CRYPTO_SIGNATURE_BYTES_MAX];
     Size size;
 
-    if (IsHmac(key->algorithm))
+    if (KeyIsHmac(key->algorithm))
         return JwtSign(key, input, signature) &&
                Base64UrlDecode(signature, strlen(signature), raw) == JWT_SIGNATURE_BYTES &&
                HmacAgrees(key, input, raw);
@@ -446,7 +224,7 @@ bool
 KeyVerify(SigningKey *key, const char *input, const char *signature, const unsigned char *decoded,
           Size size)
 {
-    if (IsHmac(key->algorithm))
+    if (KeyIsHmac(key->algorithm))
         return JwtVerify(key, input, signature) && size == JWT_SIGNATURE_BYTES &&
                HmacAgrees(key, input, decoded);
     return CryptoVerify(key->algorithm, key->public_key, input, strlen(input), decoded, size,

@@ -62,6 +62,10 @@ extern bool KeySign(SigningKey *key, const char *input, char *signature);
 extern bool KeyVerify(SigningKey *key, const char *input, const char *signature,
                       const unsigned char *decoded, Size size);
 
+/* key_row.c: keys as the table has them. */
+extern bool KeyIsHmac(const char *algorithm);
+extern void KeyRaiseDamaged(void) pg_attribute_noreturn();
+extern void KeyReadSecret(const KeyRow *row, CryptoBytes *plain);
 extern char *KeyReadAlgorithm(const text *given);
 extern void KeyMake(const char *algorithm, KeyRow *row);
 extern bool KeyImport(const char *algorithm, const char *secret, KeyRow *row);

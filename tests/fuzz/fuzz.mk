@@ -18,7 +18,7 @@ FUZZ_SERVER = tests/fuzz/server.c tests/fuzz/absent.c extension/base64url.c
 FUZZ_SERVER_LIBS = -Wl,--wrap=time,--wrap=dlopen -L$(shell $(PG_CONFIG) --pkglibdir) -L$(shell $(PG_CONFIG) --libdir) \
 	-lpgcommon -lpgport -lcrypto -ldl -lm
 
-FUZZ_KEY = $(addprefix extension/,key.c jwt_library.c crypto_key.c crypto_signature.c)
+FUZZ_KEY = $(addprefix extension/,key.c key_row.c jwt_library.c crypto_key.c crypto_signature.c)
 fuzz_base64url = extension/cursor.c
 fuzz_email = extension/email.c extension/text.c
 fuzz_field = extension/argument_type.c extension/errors.c
