@@ -44,6 +44,15 @@
     subquery_planner(glob, parse, parent_root, false, 0.0)
 #endif
 
+/* Put a new row into the indexes of its table: 16 can be told to leave some out. */
+#if PG_VERSION_NUM >= 160000
+#define CompatInsertIntoIndexes(relation, slot, state)                                             \
+    ExecInsertIndexTuples(relation, slot, state, false, false, NULL, NIL, false)
+#else
+#define CompatInsertIntoIndexes(relation, slot, state)                                             \
+    ExecInsertIndexTuples(relation, slot, state, false, false, NULL, NIL)
+#endif
+
 /* All settings. */
 #if PG_VERSION_NUM >= 160000
 #define CompatGucVariables(count) get_guc_variables(count)

@@ -109,8 +109,10 @@ Login(FunctionCallInfo fcinfo)
 
         if (!PasswordVerifyCredentials(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
             break;
-        if (account.is_blocked)
+        if (account.is_blocked) {
+            ThrottlePass(&attempt);
             ErrorRaise(AUTH_ERROR_BLOCKED);
+        }
         verified = account.password_hash;
         if (PasswordNeedsRenewal(verified))
             renewed = PasswordHash(PG_GETARG_TEXT_PP(1));
@@ -118,8 +120,10 @@ Login(FunctionCallInfo fcinfo)
         StoreCommitDurably();
         if (!StoreAccountEnter(account.id, verified, renewed, now, &account))
             continue;
-        if (account.is_blocked)
+        if (account.is_blocked) {
+            ThrottlePass(&attempt);
             ErrorRaise(AUTH_ERROR_BLOCKED);
+        }
         ThrottlePass(&attempt);
         AuditRecord(&(AuditEvent){.action = "login", .user_id = account.id, .is_own = true});
         RunHook(&account);

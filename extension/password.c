@@ -223,8 +223,10 @@ auth_service_change_password(PG_FUNCTION_ARGS)
 
         if (!PasswordVerifyCredentials(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &account))
             break;
-        if (account.is_blocked)
+        if (account.is_blocked) {
+            ThrottlePass(&attempt);
             ErrorRaise(AUTH_ERROR_BLOCKED);
+        }
         now = GetCurrentTimestamp();
         StoreCommitDurably();
         if (StorePasswordUpdate(account.id, account.password_hash,

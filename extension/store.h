@@ -55,6 +55,7 @@ IsSessionAlive(const SessionRow *session, TimestampTz now)
 /* What is counted: SHA-256 of its name. */
 typedef struct ThrottleKey {
     unsigned char data[32];
+    bool begins_anew; /* with each success; else that takes back its own attempt and nothing more */
 } ThrottleKey;
 
 /* So many failures without delay have places of their own; a failure after a delay has none. */
@@ -65,12 +66,13 @@ typedef struct ThrottleKey {
 #define THROTTLE_NETWORK_CHARS 50
 
 /* A row of auth.login_throttle. */
-typedef struct ThrottleFailure {
+typedef struct ThrottleAttemptRow {
     ThrottleKey key;
     TimestampTz at;
     int place;
     const char *network; /* from where; NULL: unknown */
-} ThrottleFailure;
+    bool was_right;
+} ThrottleAttemptRow;
 
 /* The failures of a key that count. */
 typedef struct ThrottleState {
@@ -303,8 +305,7 @@ extern void StoreCommand(const char *sql);
 /* auth.login_throttle */
 extern void StoreThrottleRead(const ThrottleKey *key, TimestampTz stale_before, int free_failures,
                               ThrottleState *state);
-extern void StoreThrottleFail(const ThrottleFailure *failure);
-extern void StoreThrottleForget(const ThrottleKey *key, TimestampTz at);
+extern void StoreThrottleAdd(const ThrottleAttemptRow *attempt);
 extern bool StoreThrottleKnows(text *email_normalized, const char *network);
 
 #endif

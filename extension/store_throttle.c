@@ -4,13 +4,12 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -45,20 +44,28 @@ TakePlace(ThrottleState *state, int free_failures)
         }
 }
 
-typedef struct FailureReader {
+typedef struct AttemptReader {
     ThrottleState *state;
     int free_failures;
-    int others; /* failures without a place of their own */
-} FailureReader;
+    bool begins_anew; /* with a success */
+    int others;       /* failures without a place of their own */
+} AttemptReader;
 
-/* A StoreRowSink: one failure, after those before it. */
+/* A StoreRowSink: one attempt, after those before it. */
 static void
-ReadFailure(void *context, const Datum *values, const bool *nulls, bool is_last)
+ReadAttempt(void *context, const Datum *values, const bool *nulls, bool is_last)
 {
-    FailureReader *reader = context;
+    AttemptReader *reader = context;
     ThrottleState *state = reader->state;
     int place = DatumGetInt16(values[1]);
 
+    if (DatumGetBool(values[3])) {
+        if (reader->begins_anew) {
+            *state = (ThrottleState){0};
+            reader->others = 0;
+        }
+        return;
+    }
     state->last_at = DatumGetTimestampTz(values[0]);
     if (++state->failures == reader->free_failures)
         state->slow_since = state->last_at;
@@ -70,98 +77,84 @@ ReadFailure(void *context, const Datum *values, const bool *nulls, bool is_last)
         strlcpy(state->network, TextDatumGetCString(values[2]), sizeof(state->network));
 }
 
-/* The failures of a key after this moment, whoever has counted them, in whatever transaction. */
+/*
+ * The attempts for a key after this moment that were not right, or are under way, whoever has made them, in
+ * whatever transaction.
+ */
 void
 StoreThrottleRead(const ThrottleKey *key, TimestampTz stale_before, int free_failures,
                   ThrottleState *state)
 {
     static Statement statement = {
-        "SELECT t.failed_at, t.place, t.network FROM auth.login_throttle t WHERE t.key" EQ
-        "$1 AND t.failed_at OPERATOR(pg_catalog.>) $2 ORDER BY t.failed_at",
+        "SELECT t.failed_at, t.place, t.network, t.was_right FROM auth.login_throttle t"
+        " WHERE t.key" EQ
+        "$1 AND t.failed_at OPERATOR(pg_catalog.>) $2 AND (t.was_right OR NOT EXISTS"
+        " (SELECT FROM auth.login_throttle r WHERE r.key" EQ "$1 AND r.failed_at" EQ
+        "t.failed_at AND r.place" EQ "t.place AND r.was_right)) ORDER BY t.failed_at, t.was_right",
         2,
         {BYTEAOID, TIMESTAMPTZOID},
         NULL};
     Datum values[] = {KeyDatum(key), TimestampTzGetDatum(stale_before)};
-    FailureReader reader = {.state = state, .free_failures = free_failures};
+    AttemptReader reader = {
+        .state = state, .free_failures = free_failures, .begins_anew = key->begins_anew};
     StoreCall call;
     uint64 count;
 
     *state = (ThrottleState){0};
     StoreBegin(&call);
     count = StoreRead(&statement, values);
-    RowsToSink(count, count, ReadFailure, &reader);
+    RowsToSink(count, count, ReadAttempt, &reader);
     StoreEnd(&call);
     /* One that came after a delay has no place; while it counts there is one the less. */
     for (; reader.others > 0; reader.others--)
         TakePlace(state, free_failures);
 }
 
-/* Put a row into each index of its table. */
-static void
-InsertIntoIndexes(Relation table, TupleTableSlot *slot)
+static TupleTableSlot *
+MakeSlot(Relation table, const ThrottleAttemptRow *attempt)
 {
-    List *indexes = RelationGetIndexList(table);
-    ListCell *cell;
-
-    foreach (cell, indexes) {
-        Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
-        IndexInfo *info = BuildIndexInfo(index);
-        Datum values[INDEX_MAX_KEYS];
-        bool nulls[INDEX_MAX_KEYS];
-
-        FormIndexDatum(info, slot, NULL, values, nulls);
-        index_insert(index, values, nulls, &slot->tts_tid, table, UNIQUE_CHECK_NO, false, info);
-        index_close(index, NoLock);
-    }
-}
-
-/*
- * Count a failure, for good: whoever rolls back has learned the answer all the same.  The row is written as
- * COPY FREEZE writes one, and PostgreSQL a sequence's: as the deed of no transaction.  So it counts at
- * once, for everybody, before the caller has his answer, and stays whatever becomes of his transaction.  Nobody
- * waits for it, and no snapshot or lock of a caller's can keep it out.  A crash of the server may lose the last
- * ones, and may leave one that no index has, until it is swept.
- */
-void
-StoreThrottleFail(const ThrottleFailure *failure)
-{
-    Relation table = table_open(
-        get_relname_relid("login_throttle", get_namespace_oid("auth", false)), RowExclusiveLock);
     TupleTableSlot *slot = table_slot_create(table, NULL);
 
     ExecClearTuple(slot);
-    slot->tts_values[0] = KeyDatum(&failure->key);
-    slot->tts_values[1] = TimestampTzGetDatum(failure->at);
-    slot->tts_values[2] = Int16GetDatum((int16)failure->place);
-    slot->tts_isnull[0] = slot->tts_isnull[1] = slot->tts_isnull[2] = false;
-    slot->tts_isnull[3] = failure->network == NULL;
-    slot->tts_values[3] = failure->network ? CStringGetTextDatum(failure->network) : (Datum)0;
-    ExecStoreVirtualTuple(slot);
-    HOLD_INTERRUPTS(); /* a row that no index has would not count */
-    table_tuple_insert(table, slot, GetCurrentCommandId(true), TABLE_INSERT_FROZEN, NULL);
-    InsertIntoIndexes(table, slot);
-    RESUME_INTERRUPTS();
-    ExecDropSingleTupleTableSlot(slot);
-    table_close(table, NoLock);
+    memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+    slot->tts_values[0] = KeyDatum(&attempt->key);
+    slot->tts_values[1] = TimestampTzGetDatum(attempt->at);
+    slot->tts_values[2] = Int16GetDatum((int16)attempt->place);
+    slot->tts_values[4] = BoolGetDatum(attempt->was_right);
+    slot->tts_isnull[0] = slot->tts_isnull[1] = slot->tts_isnull[2] = slot->tts_isnull[4] = false;
+    if (attempt->network != NULL) {
+        slot->tts_values[3] = CStringGetTextDatum(attempt->network);
+        slot->tts_isnull[3] = false;
+    }
+    return ExecStoreVirtualTuple(slot);
 }
 
-/* Take back what was counted of a key at this moment; DT_NOBEGIN: all of it. */
+/*
+ * Write down an attempt, or that it was right, for good: whoever rolls back has learned the answer all the same.  The
+ * row is written as COPY FREEZE writes one, and PostgreSQL a sequence's: as the deed of no transaction.  So it counts
+ * at once, for everybody, and stays whatever becomes of the caller's transaction.  Nobody waits for it, and no
+ * snapshot of a caller's can keep it out.  A crash of the server may lose the last ones, and may leave one that no
+ * index has, until it is swept.
+ */
 void
-StoreThrottleForget(const ThrottleKey *key, TimestampTz at)
+StoreThrottleAdd(const ThrottleAttemptRow *attempt)
 {
-    static Statement statement = {
-        "DELETE FROM auth.login_throttle t USING (SELECT w.ctid FROM auth.login_throttle w"
-        " WHERE w.key" EQ "$1 AND ($2" EQ "'-infinity'::pg_catalog.timestamptz OR w.failed_at" EQ
-        "$2) FOR UPDATE SKIP LOCKED) o WHERE t.ctid" EQ "o.ctid",
-        2,
-        {BYTEAOID, TIMESTAMPTZOID},
-        NULL};
-    Datum values[] = {KeyDatum(key), TimestampTzGetDatum(at)};
-    StoreCall call;
+    Relation table = table_open(
+        get_relname_relid("login_throttle", get_namespace_oid("auth", false)), RowExclusiveLock);
+    EState *state = CreateExecutorState();
+    ResultRelInfo *target = makeNode(ResultRelInfo);
+    TupleTableSlot *slot = MakeSlot(table, attempt);
 
-    StoreBegin(&call);
-    StoreRunLatest(&statement, values);
-    StoreEnd(&call);
+    InitResultRelInfo(target, table, 1, NULL, 0);
+    ExecOpenIndices(target, false);
+    HOLD_INTERRUPTS(); /* a row that no index has would not count */
+    table_tuple_insert(table, slot, GetCurrentCommandId(true), TABLE_INSERT_FROZEN, NULL);
+    CompatInsertIntoIndexes(target, slot, state);
+    RESUME_INTERRUPTS();
+    ExecCloseIndices(target);
+    ExecDropSingleTupleTableSlot(slot);
+    FreeExecutorState(state);
+    table_close(table, NoLock);
 }
 
 /* Whether a session of the e-mail's account was begun from this network, and still is there. */

@@ -3,10 +3,11 @@
  * throttle.c: guessing is made slow: for an account, whoever guesses, and for an address, whatever it guesses.
  *
  * So many failures are free.  After them there is one attempt at a time, and each has to wait longer than the
- * one before.  What has failed is a row of auth.login_throttle, written before the answer and whatever becomes of
- * the transaction.  What is under way is a lock: each free failure has a place, an attempt holds one, and so a hundred
- * attempts at the same moment are no more than those that come one after the other: who finds every place held
- * waits until one comes free.  No row is locked while a password is hashed.
+ * one before.  An attempt is a row of auth.login_throttle, written before the password is looked at and whatever
+ * becomes of the transaction; if it was right, a second row says so.  While it is under way it holds a lock: each free
+ * failure has a place, an attempt holds one, and so a hundred attempts at the same moment are no more than those
+ * that come one after the other: who finds every place held waits until one comes free.  No row is locked while a
+ * password is hashed.
  *
  * A stranger who goes on guessing must not keep the owner out.  After the free failures:
  * - a network from which the account has a session waits for its own failures only;
@@ -47,7 +48,7 @@ static ThrottleKey
 MakeKey(const char *kind, const char *network, text *name)
 {
     StringInfoData bytes;
-    ThrottleKey key;
+    ThrottleKey key = {.begins_anew = name != NULL};
     bytea *digest;
 
     initStringInfo(&bytes);
@@ -126,14 +127,13 @@ HoldAccount(ThrottleAttempt *attempt, text *email_normalized)
 
     if (claim.free_failures == 0)
         return;
-    ThrottleRead(&claim, GetCurrentTimestamp(), &state);
+    ThrottleSettle(&claim, &state);
     if (!ThrottleHasFree(&claim, &state) && attempt->network != NULL &&
         StoreThrottleKnows(email_normalized, attempt->network)) {
         ThrottleKey pair = MakeKey("pair", attempt->network, email_normalized);
 
         attempt->pair = ThrottleHold(&(ThrottleClaim){.key = &pair, .since = state.slow_since});
         attempt->account = (ThrottlePlace){.is_counted = true,
-                                           .had_failures = true,
                                            .key = key,
                                            .free_failures = claim.free_failures,
                                            .number = THROTTLE_TURN};
@@ -141,24 +141,15 @@ HoldAccount(ThrottleAttempt *attempt, text *email_normalized)
         attempt->account = ThrottleHold(&claim);
 }
 
-/* Count a failure. */
+/* Count an attempt as a failure. */
 static void
-Fail(ThrottlePlace *place, const char *network)
+Count(ThrottlePlace *place, const char *network)
 {
-    if (!place->is_counted || place->failed_at != 0)
+    if (!place->is_counted)
         return;
-    place->failed_at = GetCurrentTimestamp();
-    StoreThrottleFail(&(ThrottleFailure){
-        .key = place->key, .at = place->failed_at, .place = place->number, .network = network});
-    ThrottleGiveBack(place);
-}
-
-static void
-FailAll(ThrottleAttempt *attempt)
-{
-    Fail(&attempt->account, attempt->network);
-    Fail(&attempt->pair, attempt->network);
-    Fail(&attempt->address, attempt->network);
+    place->counted_at = GetCurrentTimestamp();
+    StoreThrottleAdd(&(ThrottleAttemptRow){
+        .key = place->key, .at = place->counted_at, .place = place->number, .network = network});
 }
 
 void
@@ -176,9 +167,13 @@ ThrottleEnter(ThrottleAttempt *attempt, text *email)
     }
     if (VARSIZE_ANY_EXHDR(email) <= AUTH_EMAIL_BYTES_MAX)
         HoldAccount(attempt, EmailNormalize(email));
-    /* Nor may a caller be able to have that write refused after the password was looked at, as he is here. */
-    if (IsolationIsSerializable())
-        FailAll(attempt);
+    /*
+     * Afterwards a caller could have the row refused, by a full lock table say or a snapshot of his, and would
+     * have learned the answer for nothing.
+     */
+    Count(&attempt->account, attempt->network);
+    Count(&attempt->pair, attempt->network);
+    Count(&attempt->address, attempt->network);
     EndWaits(level);
 }
 
@@ -190,15 +185,17 @@ WasLast(const ThrottlePlace *place)
 
     if (!place->is_counted || place->number == THROTTLE_TURN)
         return false;
-    StoreThrottleRead(&place->key, ThrottleStaleBefore(place->failed_at), place->free_failures,
+    StoreThrottleRead(&place->key, ThrottleStaleBefore(place->counted_at), place->free_failures,
                       &state);
-    return state.failures == place->free_failures;
+    return state.slow_since == place->counted_at;
 }
 
 void
 ThrottleFail(ThrottleAttempt *attempt, int64 user_id)
 {
-    FailAll(attempt);
+    ThrottleGiveBack(&attempt->account);
+    ThrottleGiveBack(&attempt->pair);
+    ThrottleGiveBack(&attempt->address);
     if (WasLast(&attempt->address))
         AuditRecord(&(AuditEvent){.action = "throttled", .detail = "{\"by\": \"address\"}"});
     if (WasLast(&attempt->account))
@@ -207,10 +204,12 @@ ThrottleFail(ThrottleAttempt *attempt, int64 user_id)
 }
 
 static void
-Forget(ThrottlePlace *place)
+Pass(ThrottlePlace *place)
 {
-    if (place->is_counted && (place->had_failures || place->failed_at != 0))
-        StoreThrottleForget(&place->key, DT_NOBEGIN);
+    if (!place->is_counted)
+        return;
+    StoreThrottleAdd(&(ThrottleAttemptRow){
+        .key = place->key, .at = place->counted_at, .place = place->number, .was_right = true});
     ThrottleGiveBack(place);
 }
 
@@ -218,11 +217,9 @@ Forget(ThrottlePlace *place)
 void
 ThrottlePass(ThrottleAttempt *attempt)
 {
-    Forget(&attempt->account);
-    Forget(&attempt->pair);
-    if (attempt->address.failed_at != 0)
-        StoreThrottleForget(&attempt->address.key, attempt->address.failed_at);
-    ThrottleGiveBack(&attempt->address);
+    Pass(&attempt->account);
+    Pass(&attempt->pair);
+    Pass(&attempt->address);
 }
 
 static void
@@ -231,7 +228,8 @@ CountOne(const char *kind, const char *whose, const char *network)
     ThrottleKey key = MakeKey(kind, whose, NULL);
     ThrottlePlace place = HoldLoose(&key);
 
-    Fail(&place, network);
+    Count(&place, network);
+    ThrottleGiveBack(&place);
 }
 
 void

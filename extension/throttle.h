@@ -11,11 +11,10 @@
 typedef struct ThrottlePlace {
     bool is_counted;
     bool is_held;
-    bool had_failures; /* before this attempt */
     ThrottleKey key;
     int free_failures;
-    int number;            /* of a free failure, or THROTTLE_TURN */
-    TimestampTz failed_at; /* 0: it has not been counted as a failure */
+    int number; /* of a free failure, or THROTTLE_TURN */
+    TimestampTz counted_at;
 } ThrottlePlace;
 
 /* An attempt to show that one knows a password. */
@@ -27,8 +26,9 @@ typedef struct ThrottleAttempt {
 } ThrottleAttempt;
 
 /*
- * Before a password is looked at: 25006 where failures cannot be counted; U429A, with the seconds to wait, where too many attempts for this e-mail, or
- * from the transaction's origin, have failed.  Then one of the two.
+ * Before a password is looked at: 25006 where attempts cannot be counted; U429A, with the seconds to wait, where too
+ * many for this e-mail, or from the transaction's origin, have failed.  From here on the attempt counts as a failure.
+ * Then one of the two; where neither comes, because of an error, it goes on counting.
  */
 extern void ThrottleEnter(ThrottleAttempt *attempt, text *email);
 extern void ThrottleFail(ThrottleAttempt *attempt, int64 user_id);

@@ -27,11 +27,12 @@ ThrottleStaleBefore(TimestampTz now)
     return now - (int64)auth_service_throttle_window * USECS_PER_SEC;
 }
 
-/* What counts of a key at this moment. */
-void
-ThrottleRead(const ThrottleClaim *claim, TimestampTz now, ThrottleState *state)
+/* What counts of a key now, with what is under way. */
+static void
+Read(const ThrottleClaim *claim, ThrottleState *state)
 {
-    StoreThrottleRead(claim->key, ThrottleStaleBefore(now), claim->free_failures, state);
+    StoreThrottleRead(claim->key, ThrottleStaleBefore(GetCurrentTimestamp()), claim->free_failures,
+                      state);
     if (state->failures == 0)
         state->last_at = claim->since;
 }
@@ -88,23 +89,65 @@ Hold(const ThrottleKey *key, int number, bool waits)
            LOCKACQUIRE_NOT_AVAIL;
 }
 
+static void
+Release(const ThrottleKey *key, int number)
+{
+    LOCKTAG tag;
+
+    SetLockTag(&tag, key, number);
+    LockRelease(&tag, ExclusiveLock, /* sessionLock */ false);
+}
+
 /* Give a place back before the transaction ends. */
 void
 ThrottleGiveBack(ThrottlePlace *place)
 {
-    LOCKTAG tag;
-
-    if (!place->is_held)
-        return;
+    if (place->is_held)
+        Release(&place->key, place->number);
     place->is_held = false;
-    SetLockTag(&tag, &place->key, place->number);
-    LockRelease(&tag, ExclusiveLock, /* sessionLock */ false);
+}
+
+/* Wait for whoever holds a place; false: nobody does. */
+static bool
+Await(const ThrottleKey *key, int number)
+{
+    LOCKTAG tag;
+    bool is_held;
+
+    SetLockTag(&tag, key, number);
+    is_held = LockAcquire(&tag, ShareLock, /* sessionLock */ false, /* dontWait */ true) ==
+              LOCKACQUIRE_NOT_AVAIL;
+    if (is_held)
+        LockAcquire(&tag, ShareLock, /* sessionLock */ false, /* dontWait */ false);
+    LockRelease(&tag, ShareLock, /* sessionLock */ false);
+    return is_held;
+}
+
+/* Wait for one of the attempts that count although they are under way; false: there is none. */
+static bool
+AwaitOne(const ThrottleClaim *claim, const ThrottleState *state)
+{
+    int place;
+
+    for (place = 0; place < claim->free_failures; place++)
+        if (IsTaken(state, place) && Await(claim->key, place))
+            return true;
+    return Await(claim->key, THROTTLE_TURN);
 }
 
 bool
 ThrottleHasFree(const ThrottleClaim *claim, const ThrottleState *state)
 {
     return state->failures < claim->free_failures;
+}
+
+/* An attempt that is under way counts as a failure, and may turn out to be none. */
+void
+ThrottleSettle(const ThrottleClaim *claim, ThrottleState *state)
+{
+    do
+        Read(claim, state);
+    while (!ThrottleHasFree(claim, state) && AwaitOne(claim, state));
 }
 
 /*
@@ -120,11 +163,15 @@ HoldTurn(const ThrottleClaim *claim, ThrottleState *state)
         Refuse(delay);
     Hold(claim->key, THROTTLE_TURN, /* waits */ true);
     /* Whoever held it a moment ago has failed, or was right. */
-    ThrottleRead(claim, GetCurrentTimestamp(), state);
+    Read(claim, state);
+    if (ThrottleHasFree(claim, state)) {
+        Release(claim->key, THROTTLE_TURN);
+        return false;
+    }
     delay = RemainingDelay(claim, state, GetCurrentTimestamp());
-    if (!ThrottleHasFree(claim, state) && delay > 0)
+    if (delay > 0)
         Refuse(delay);
-    return !ThrottleHasFree(claim, state);
+    return true;
 }
 
 /* The first place behind this one that has not failed; there is one. */
@@ -144,8 +191,11 @@ HoldThis(const ThrottleClaim *claim, ThrottleState *state, int place, bool waits
     if (!Hold(claim->key, place, waits))
         return false;
     /* Whoever held it a moment ago may have failed. */
-    ThrottleRead(claim, GetCurrentTimestamp(), state);
-    return ThrottleHasFree(claim, state) && !IsTaken(state, place);
+    Read(claim, state);
+    if (ThrottleHasFree(claim, state) && !IsTaken(state, place))
+        return true;
+    Release(claim->key, place);
+    return false;
 }
 
 /* Hold one of the free places; false where there is none any more. */
@@ -179,9 +229,8 @@ ThrottleHold(const ThrottleClaim *claim)
                            .number = THROTTLE_TURN};
     ThrottleState state;
 
-    ThrottleRead(claim, GetCurrentTimestamp(), &state);
-    while (!HoldFree(claim, &state, &place.number) && !HoldTurn(claim, &state))
-        continue;
-    place.had_failures = state.failures > 0;
+    do
+        ThrottleSettle(claim, &state);
+    while (!HoldFree(claim, &state, &place.number) && !HoldTurn(claim, &state));
     return place;
 }

@@ -19,7 +19,8 @@ typedef struct ThrottleClaim {
 /* Failures before this moment count no longer. */
 extern TimestampTz ThrottleStaleBefore(TimestampTz now);
 
-extern void ThrottleRead(const ThrottleClaim *claim, TimestampTz now, ThrottleState *state);
+/* What counts of a key; waits for attempts that are under way where it depends on them. */
+extern void ThrottleSettle(const ThrottleClaim *claim, ThrottleState *state);
 extern bool ThrottleHasFree(const ThrottleClaim *claim, const ThrottleState *state);
 
 /* U429A where no place may be had now.  Waits for one that is under way. */

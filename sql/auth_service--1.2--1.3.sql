@@ -14,17 +14,19 @@ SELECT pg_catalog.set_config('auth_service_update.before', pg_catalog.concat_ws(
 
 -- ---- Throttle ------------------------------------------------------------------------------------
 
--- A row a failure.  A key is SHA-256 of what it counts for, an e-mail or an address: what was tried may have been
--- a password.  It matters for minutes, so it is no part of a dump.
+-- A row an attempt, which counts as a failure from its begin on; and one more, of the same key, time and place, where
+-- it was right.  A key is SHA-256 of what it counts for, an e-mail or an address: what was tried may have been a
+-- password.  It matters for minutes, so it is no part of a dump.
 CREATE TABLE auth.login_throttle (
     key       bytea NOT NULL CHECK (octet_length(key) = 32),
     failed_at timestamptz NOT NULL,
     place     smallint NOT NULL, -- of the failures without a delay; -1: it came after one
-    network   text COLLATE "C"   -- from where it came, if that was said
+    network   text COLLATE "C",  -- from where it came, if that was said
+    was_right boolean NOT NULL
 );
 CREATE INDEX login_throttle_key_failed_at_idx ON auth.login_throttle (key, failed_at);
 CREATE INDEX login_throttle_failed_at_idx ON auth.login_throttle (failed_at);
-COMMENT ON TABLE auth.login_throttle IS 'failed attempts of the last minutes, by account and by address';
+COMMENT ON TABLE auth.login_throttle IS 'attempts of the last minutes to show a password or a token, by account and by address';
 
 -- ---- Maintenance ---------------------------------------------------------------------------------
 

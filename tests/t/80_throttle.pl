@@ -16,7 +16,7 @@ sub setting
 }
 sub forget { $s->sql('DELETE FROM auth.login_throttle') }
 # As if a key's failures after the free ones had gone on: a delay of seconds is not over before the next line on a slow machine.
-sub go_on { $s->sql("INSERT INTO auth.login_throttle SELECT key, max(failed_at), -1, NULL FROM auth.login_throttle, generate_series(1, 4) GROUP BY key, generate_series") }
+sub go_on { $s->sql("INSERT INTO auth.login_throttle SELECT key, max(failed_at), -1, NULL, false FROM auth.login_throttle, generate_series(1, 4) WHERE NOT was_right GROUP BY key, generate_series") }
 sub guess { my ($email, $password) = @_; return $s->request('POST', '/auth/login', form => [ username => $email, password => $password // 'wrong' ]) }
 sub statuses { my %n; $n{$_}++ foreach @_; return join ' ', map { "$_:$n{$_}" } sort keys %n }
 
@@ -27,6 +27,14 @@ sub sql_login
     my ($code, $out, $err) = $s->node->psql('auth_service',
         "\\set VERBOSITY verbose\nSELECT access_token IS NOT NULL FROM auth.login('$email', '$password', NULL, " . ($ip ? "'$ip'" : 'NULL') . ')');
     return $err =~ /ERROR:  (\w{5}).*?(?:DETAIL:  (\d+))/s ? "$1 $2" : $err =~ /ERROR:  (\w{5})/ ? $1 : $out eq 't' ? 'good' : 'wrong';
+}
+
+# How many wrong passwords are looked at still.
+sub free
+{
+    my ($email, $ip) = @_;
+    foreach my $looked_at (0 .. 40) { return $looked_at if sql_login($email, 'wrong', $ip) =~ /^U429A/ }
+    return 'all';
 }
 
 setting('throttle_address_failures', 0);
@@ -207,7 +215,12 @@ like(sql_login('u12@example.com', 'Secret123'), qr/^U429A/, 'and they count afte
 forget();
 setting('throttle_address_failures', 30);
 is(($s->node->psql('auth_service', "SET default_transaction_isolation = serializable; SELECT 'good' WHERE auth.login('u11\@example.com', 'Secret123', NULL, '192.0.2.9') IS NOT NULL"))[1], 'good', 'in SERIALIZABLE: the right password');
-is($s->sql('SELECT count(*) FROM auth.login_throttle'), 0, 'leaves nothing behind');
+is(free('u11@example.com', '192.0.2.9'), 5, 'is no failure of the account');
+is(free('other@example.com', '192.0.2.9'), 5, 'nor of another');
+forget();
+is(sql_login('u11@example.com', 'Secret123', '192.0.2.9'), 'good', 'the right password') foreach 1 .. 3;
+$s->sql(q(SELECT count(auth.login('v' || n || '@example.com', 'wrong', NULL, '192.0.2.9')) FROM generate_series(1, 28) n));
+is(free('nobody@example.com', '192.0.2.9'), 2, 'is none of the address');
 setting('throttle_address_failures', 0);
 # A transaction that has failed and goes on keeps nobody from counting, however little he waits.
 {
@@ -219,6 +232,68 @@ setting('throttle_address_failures', 0);
     $holder->query('ROLLBACK');
     $holder->quit;
     is($s->sql('SELECT count(*) FROM auth.login_throttle'), 5, 'all of them count');
+}
+# What cannot be counted is not looked at: right and wrong are the same.
+{
+    forget();
+    my $holder = $s->node->background_psql('auth_service', on_error_stop => 0);
+    $holder->query('BEGIN; LOCK TABLE auth.login_throttle IN SHARE MODE');
+    foreach my $password ('wrong', 'Secret123')
+    {
+        my ($code, $out, $err) = $s->node->psql('auth_service', "SET lock_timeout = '50ms'; SELECT auth.login('u11\@example.com', '$password') IS NULL");
+        like($err, qr/ERROR:  canceling statement due to lock timeout/, "where it cannot be counted: '$password' is refused");
+    }
+    $holder->query('ROLLBACK');
+    # As much as the server has memory for, so that it has none for a new lock.
+    my $fill = "DO \$\$ DECLARE n bigint := 0; BEGIN LOOP BEGIN n := n + 1; PERFORM pg_advisory_lock(n); EXCEPTION WHEN out_of_memory THEN EXIT; END; END LOOP; END \$\$";
+    $holder->query($fill);
+    my %answers;
+    foreach my $password ('wrong', 'Secret123')
+    {
+        $holder->{stderr} = '';
+        my $answer = $holder->query("SELECT 'answered' FROM (SELECT auth.login('u11\@example.com', '$password') OFFSET 0) a");
+        $answers{ $answer . ($holder->{stderr} =~ /ERROR:  (.*)/ ? $1 : '') } = 1;
+    }
+    is(join(', ', keys %answers), 'out of shared memory', 'with no lock left: right and wrong are refused');
+    $holder->{stderr} = '';
+    $holder->query('SELECT pg_advisory_unlock_all()');
+    $holder->quit;
+}
+# Who does not wait for the answer has asked all the same: the time may have told it.
+forget();
+setting('bcrypt_cost', 10);
+is(join(' ', map { ($s->node->psql('auth_service', "SET statement_timeout = '20ms'; SELECT auth.login('u11\@example.com', 'wrong')"))[2] =~ /ERROR:  (.*)/ ? $1 : 'wrong' } 1 .. 6),
+    join(' ', ('canceling statement due to statement timeout') x 5, 'Too many attempts'), 'who cancels is counted');
+setting('bcrypt_cost', 4);
+# A place is given back by whoever looked for another, too.
+forget();
+setting('throttle_account_failures', 4);
+is(statuses($s->parallel(12, sub { my $said = ($s->node->psql('auth_service', "BEGIN; SELECT auth.login('u11\@example.com', 'wrong') IS NULL; SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'"))[1] || 'refused'; $said =~ s/\n/ /; return $said })), "refused:8 t 0:4", 'nothing is held after a failure');
+setting('throttle_account_failures', 5);
+# Indexes of an operator's own, one that was left behind half made, and some that are made anew meanwhile.
+forget();
+$s->sql(q(CREATE EXTENSION IF NOT EXISTS amcheck; CREATE INDEX own_expression ON auth.login_throttle (upper(network)); CREATE INDEX own_part ON auth.login_throttle (place) WHERE place > 2;
+    CREATE INDEX left_behind ON auth.login_throttle (key); UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'auth.left_behind'::regclass));
+is(free('u11@example.com', '192.0.2.1'), 5, 'with indexes of an operator\'s own');
+is($s->sql("SET enable_seqscan = off; SELECT count(*) FROM auth.login_throttle WHERE place > 2"), 2, 'which are kept');
+{
+    forget();
+    my $begin = time;
+    my @counted = $s->parallel(4, sub {
+        my ($n, $number) = (0, @_);
+        while (time - $begin < 4)
+        {
+            if ($number == 1) { $s->sql('REINDEX TABLE CONCURRENTLY auth.login_throttle') }
+            else { $n++ if sql_login("r$number.$n\@example.com", 'wrong') eq 'wrong' }
+        }
+        return $n;
+    });
+    my $guessed = 0;
+    $guessed += $_ foreach @counted;
+    cmp_ok($guessed, '>', 20, 'guesses while indexes are made anew');
+    is($s->sql("SET enable_seqscan = off; SELECT count(*) FROM auth.login_throttle WHERE key >= ''"), $guessed, 'all are counted');
+    is($s->sql("SELECT count(bt_index_check(indexrelid, true)) FROM pg_index WHERE indrelid = 'auth.login_throttle'::regclass AND indisvalid"), 4, 'and are in every index');
+    $s->sql('DROP INDEX auth.own_expression, auth.own_part, auth.left_behind');
 }
 
 # A stranger goes on for ever; the owner comes in.
@@ -255,7 +330,7 @@ forget();
     is(sql_login('u9@example.com', 'wrong'), 'wrong', 'beside a success that is not committed: a failure is answered');
     $holder->query('COMMIT');
     $holder->quit;
-    is($s->sql('SELECT count(*) FROM auth.login_throttle'), 1, 'and stays');
+    is(free('u9@example.com'), 4, 'and counts');
 }
 
 # The log tells of it; what was tried is nowhere.
