@@ -7,6 +7,7 @@
 
 #include <openssl/err.h>
 
+#include "compat.h"
 #include "fuzz.h"
 #include "key.h"
 #include "server.h"

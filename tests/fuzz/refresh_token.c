@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "fuzz.h"
 #include "refresh_token.h"
 #include "server.h"

@@ -18,6 +18,7 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "fuzz.h"
 #include "guc.h"
 #include "server.h"
