@@ -53,6 +53,9 @@ sub be_deaf
 # The address that the clients have; undef: the usual one.
 our $from;
 
+# How long they wait after a refusal (503) before they ask again, in seconds.
+our $pause = 0;
+
 # Begin; kinds: which of the four; or 'login', or 'deaf'; or code, which is given a client's number and returns its request.
 sub begin
 {
@@ -87,7 +90,7 @@ sub begin
     };
     $open->($of_number->($_)) foreach 1 .. $count;
     my $dripped = time;
-    my @later;
+    my (@later, @again);
     while (getppid() != 1)
     {
         foreach my $socket ($select->can_read(0.05))
@@ -95,7 +98,9 @@ sub begin
             if ($socket->sysread(my $bytes, 65536))
             {
                 $seen{$_}++ foreach $bytes =~ m{HTTP/1\.1 (\d+)}g;
-                $socket->syswrite($kind{$socket}[0]) if $asks && $bytes !~ /Connection: close/;
+                next if !$asks || $bytes =~ /Connection: close/;
+                if ($pause && $bytes =~ m{HTTP/1\.1 503}) { push @again, [ time + $pause, $socket ] }
+                else { $socket->syswrite($kind{$socket}[0]) }
                 next;
             }
             my $kind = delete $kind{$socket};
@@ -105,6 +110,7 @@ sub begin
             if ($asks) { push @later, [ time + 0.05, $kind ] }
             else { $open->($kind) }
         }
+        while (@again && $again[0][0] < time) { my $socket = (shift @again)->[1]; $socket->syswrite($kind{$socket}[0]) if $kind{$socket} }
         $open->((shift @later)->[1]) while @later && $later[0][0] < time;
         next if time - $dripped < 0.3;
         $dripped = time;

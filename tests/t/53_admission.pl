@@ -54,7 +54,7 @@ my @answers = $s->parallel(24, sub {
 });
 my @refused = map { [split] } grep { /^503/ } @answers;
 cmp_ok(scalar @refused, '>=', 3, 'the line has a bound: 503');
-my @tries = map { $_->[1] } grep { $_->[2] < $once } @refused;
+my @tries = map { $_->[1] } grep { $_->[2] < $once + 1 } @refused;
 ok(@tries && !(grep { $_ < 9 * $once || $_ > 2 + 36 * $once } @tries), sprintf('Retry-After tells how long the line is: @tries, 17 wait, and one takes %.2f s', $once)) or diag join "\n", @answers;
 is(scalar(grep { !/^(401|503)/ } @answers), 0, 'and no other answer');
 
@@ -63,6 +63,8 @@ is(scalar(grep { !/^(401|503)/ } @answers), 0, 'and no other answer');
 sub one_and_many
 {
     my ($what, $port, $request, @headers) = @_;
+    # Refusals without a pause would leave hashing no processor.
+    local $Siege::pause = 0.05;
     my $siege = Siege->begin($port, 40, $request);
     sleep 1;
     my @waited = map {

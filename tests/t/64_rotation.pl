@@ -31,7 +31,8 @@ sub work
     for (my $n = 1; $n <= $requests || !-e "$folder/enough" && time < $end; $n++)
     {
         my $kind = !@pairs ? 'login' : (qw(login refresh refresh), ('me') x 7)[ rand 10 ];
-        my $at = int rand @pairs;
+        # One session is refreshed only when its token is refused, so that tokens of dropped keys are shown.
+        my $at = $kind eq 'refresh' && @pairs > 1 ? 1 + int rand $#pairs : int rand @pairs;
         my $pair = $pairs[$at];
         my $began = time;
         my $answer = $kind eq 'login' ? $s->request('POST', '/auth/login', form => [ username => $email, password => 'Secret123' ])
@@ -39,7 +40,7 @@ sub work
           : $s->request('GET', '/users/me', token => $pair->{access_token});
         $all .= join(' ', $began, time, $kind, $answer->{status}, $kind eq 'me' ? kid($pair->{access_token}) : '-') . "\n";
         # Sessions stay, so that tokens of keys from long ago are among those shown.
-        if ($kind eq 'login' && $answer->{status} == 200) { push @pairs, $answer->{json}; shift @pairs if @pairs > 6 }
+        if ($kind eq 'login' && $answer->{status} == 200) { push @pairs, $answer->{json}; splice @pairs, 1, 1 if @pairs > 6 }
         if ($kind eq 'refresh' && $answer->{status} == 200) { $pairs[$at] = $answer->{json} }
         # A client whose token is refused asks for a new one.
         if ($kind eq 'me' && $answer->{status} == 401)

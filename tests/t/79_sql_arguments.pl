@@ -103,7 +103,8 @@ foreach (@functions)
         my ($code, $milliseconds) = split / /, $answers[$i];
         $codes{$code}++;
         push @odd, "$asked[$i]: $code" if $code !~ /^(?:row|U4\d\d[A-Z]|22...|42501|42883|42704|54...|55000|0L000|0A000)$/;
-        push @slow, "$asked[$i]: $milliseconds ms" if $milliseconds > ($asked[$i] =~ /\$1/ ? 3000 : 1000);
+        # The time of a long text is that of its memory, of which some virtual machines make little a second.
+        push @slow, "$asked[$i]: $milliseconds ms" if $milliseconds > ($asked[$i] =~ /\$1/ ? 10000 : 2000);
     }
     is(join("\n", map { length > 300 ? substr($_, 0, 300) . '...' : $_ } @odd), '', "$name: a row, or an error for bad data");
     is(join("\n", @slow), '', "$name: at once");
