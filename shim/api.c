@@ -121,6 +121,7 @@ call(const struct api *api, const struct http_request *request, const struct rou
     db_call(api->pool, &caller, statement, parameters->values,
             &(struct db_limits){.hashes = route->hashes,
                                 .may_wait = may_wait(route),
+                                .is_brief = route->is_brief,
                                 .patience = route->is_health ? HEALTH_PATIENCE : 0,
                                 .client = &request->client},
             result);

@@ -146,7 +146,7 @@ read_defaults(struct config *config, const struct config_file *file)
     if (cores < 1)
         cores = 1;
     config->pool_size =
-        5 * cores + 1; /* 4 a core, and those that hashing and reading are sure of */
+        6 * cores + 1; /* 4 a core, and those that hashing, sharing and reading are sure of */
     config->hash_slots = cores;
     config->prepare = true;
     for (i = 0; i < option_count; i++) {

@@ -118,7 +118,7 @@ const struct option_row options[] = {
      .environment = {"AUTH_SERVICE_POOL_SIZE"},
      .offset = FIELD(pool_size),
      NUMBER(1, 1000),
-     .help = "database connections (default: 5 for each core, plus 1)"},
+     .help = "database connections (default: 6 for each core, plus 1)"},
     {.name = "hash-slots",
      .environment = {"AUTH_SERVICE_HASH_SLOTS"},
      .offset = FIELD(hash_slots),

@@ -59,6 +59,8 @@ enum db_outcome {
 struct db_limits {
     bool hashes;   /* it computes a password's hash, so it waits for one of the places for that */
     bool may_wait; /* for a lock, or for what an application's function does */
+    bool
+        is_brief; /* it waits for nothing, and is answered in a moment: others may wait behind it */
     int patience; /* it is no use unless it is answered within so many milliseconds; 0: as configured */
     const struct client *client; /* who waits for the answer; NULL: unknown */
 };
