@@ -78,8 +78,11 @@ struct http_server *http_start(const struct config *config, const struct capacit
 /* From now on answer new requests with 503, and close each connection after its answer. */
 void http_drain(struct http_server *server);
 
-/* Whether no request is under way. */
-bool http_is_idle(struct http_server *server);
+/* How many requests are under way. */
+int http_under_way(struct http_server *server);
+
+/* Whether new requests are refused. */
+bool http_is_draining(struct http_server *server);
 
 /* When the last request began, by clock_now. */
 long long http_last_begun(struct http_server *server);

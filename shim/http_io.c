@@ -58,6 +58,14 @@ http_choose_id(const char *given, char *id)
         snprintf(id + 2 * i, 3, "%02x", random[i]);
 }
 
+int
+http_log_message(const struct mg_connection *connection, const char *message)
+{
+    (void)connection;
+    log_event(LEVEL_WARNING, "civetweb", "error", message);
+    return 1;
+}
+
 /* ---- Writing ---------------------------------------------------------------------------- */
 
 static void

@@ -139,7 +139,7 @@ drain(struct http_server *server, const sigset_t *ends)
 
     http_drain(server);
     for (;;) {
-        bool is_idle = http_is_idle(server);
+        bool is_idle = http_under_way(server) == 0;
         long long now = clock_now();
 
         if (is_idle && last_calls == 0)
