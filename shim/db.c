@@ -18,6 +18,7 @@
 #include "db.h"
 #include "db_connect.h"
 #include "db_pool.h"
+#include "metrics.h"
 
 /* A call's own statements, and room for what is sent for each: a Parse and an Execute. */
 #define STATEMENTS_OF_A_CALL (DB_FIRST_STATEMENT + 1)
@@ -278,6 +279,8 @@ run_call(struct call *call, const struct db_caller *caller, const struct db_stat
         fill_result(result, answer);
     else
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
+    if (result->outcome == DB_TIMED_OUT)
+        metrics_add(METRIC_CALLS_TIMED_OUT);
     result->user_id = call->user_id;
     /* Where libpq itself has failed, who knows what it has missed. */
     if ((result->outcome != DB_DONE && result->outcome != DB_ERROR) ||

@@ -16,6 +16,7 @@
 #include "header.h"
 #include "http_io.h"
 #include "log.h"
+#include "metrics.h"
 #include "places.h"
 #include "status.h"
 
@@ -158,6 +159,7 @@ http_write_response(struct mg_connection *connection, const struct http_request 
     bool is_sent;
     struct buffer out = {0};
 
+    metrics_add_request(request, response);
     add_head(&out, config, request, response);
     /* A large body is not copied. */
     if (has_body && response->body_length <= COPIED_BODY_MAX) {
