@@ -279,6 +279,15 @@ my (undef, $ended) = timed(sub {
 });
 cmp_ok($ended, '>', 2, 'a slow head is waited for');
 cmp_ok($ended, '<', 3 + 2 * $slow, 'for as long as --request-timeout says, however often a byte comes');
+$alone = connection();
+$alone->syswrite("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n");
+$alone->sysread($answer, 65536);
+is(status($answer), 413, 'a slow body: it is not waited for');
+(undef, $ended) = timed(sub {
+    my $until = time + 4 * $slow + 4;
+    while (time < $until) { last if IO::Select->new($alone)->can_read(0.2); $alone->syswrite('x') }
+});
+cmp_ok($ended, '<', 3 + 2 * $slow, 'nor taken in for longer than that');
 {
     my @slow = map { my $x = connection() or die; $x->syswrite("GET /metrics HTTP/1.1\r\nHo"); $x } 1 .. 12;
     ($m, $took) = timed(\&metrics);
