@@ -198,6 +198,7 @@ answer_document(const struct api *api, const struct http_request *request,
         answer_body(response, answer, 200);
     } else {
         response->log.error = "the database could not describe its functions";
+        response->log.reason = answer_reason(result->outcome);
         answer_failure(response, answer, request, 503, NULL);
     }
     rpc_described();
@@ -246,6 +247,7 @@ answer_work(const struct api *api, const struct http_request *request, const str
     const struct route *row = choose_body(route, request);
 
     if (!crowd_begin_work(route->hashes)) {
+        response->log.reason = REASON_THREADS;
         answer_failure(response, answer, request, 503, NULL);
         return;
     }

@@ -94,6 +94,19 @@ void db_pool_close(struct db_pool *pool);
 /* There is a new configuration; connections to another database, or as somebody else, take the place of the old. */
 void db_pool_reload(struct db_pool *pool, bool is_another_database);
 
+/* What the pool and the lane of hashes are at, for metrics_text.c. */
+struct db_state {
+    int connections; /* that are made */
+    int idle;        /* of them */
+    int limit;
+    int waiting; /* requests, for one */
+    int hash_slots;
+    int hashing; /* slots that are taken */
+    int hash_waiting;
+};
+
+void db_pool_state(struct db_pool *pool, struct db_state *state);
+
 /*
  * Run a statement, in one transaction with what the caller asks for before it: authenticate, then
  * the check for an admin, then the origin; in one round trip.  Always fills the result; free it with

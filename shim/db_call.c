@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "db_call.h"
+#include "metrics.h"
 
 static const struct db_statement authenticate_statement = {
     0, "SELECT auth.authenticate($1)::pg_catalog.text", 1};
@@ -276,6 +277,8 @@ call_finish(struct call *call, struct db_result *result)
         fill_result(result, call->answer);
     else
         result->outcome = call->timed_out ? DB_TIMED_OUT : DB_UNAVAILABLE;
+    if (result->outcome == DB_TIMED_OUT)
+        metrics_add(METRIC_CALLS_TIMED_OUT);
     result->user_id = call->user_id;
 }
 

@@ -300,3 +300,18 @@ db_pool_reload(struct db_pool *pool, bool is_another_database)
     pthread_cond_signal(&pool->demand);
     pthread_mutex_unlock(&pool->mutex);
 }
+
+void
+db_pool_state(struct db_pool *pool, struct db_state *state)
+{
+    const struct pool_waiter *waiter;
+
+    *state = (struct db_state){.limit = pool->size};
+    pthread_mutex_lock(&pool->mutex);
+    state->connections = pool->size - pool->unmade_count - pool->connecting;
+    state->idle = pool->idle_count;
+    for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
+        state->waiting++;
+    pthread_mutex_unlock(&pool->mutex);
+    lane_state(&pool->lane, state);
+}

@@ -16,6 +16,7 @@
 #include "header.h"
 #include "http_io.h"
 #include "log.h"
+#include "metrics.h"
 #include "places.h"
 #include "status.h"
 
@@ -78,6 +79,14 @@ http_choose_id(const char *given, char *id)
         id[2 * i + 1] = digits[random[i] & 15];
     }
     id[2 * ID_BYTES] = '\0';
+}
+
+int
+http_log_message(const struct mg_connection *connection, const char *message)
+{
+    (void)connection;
+    log_event(LEVEL_WARNING, "civetweb", "error", message);
+    return 1;
 }
 
 /* ---- Writing ---------------------------------------------------------------------------- */
@@ -177,6 +186,7 @@ http_write_response(struct mg_connection *connection, const struct http_request 
     bool is_sent;
     struct buffer out = {0};
 
+    metrics_add_request(request, response);
     add_head(&out, config, request, response);
     /* A large body is not copied. */
     if (has_body && response->body_length <= COPIED_BODY_MAX) {

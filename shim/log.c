@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
 
 /* So many bytes at most of a member's text, as written; and what is kept free for a line's end. */
 #define TEXT_MAX  2048
@@ -263,6 +264,7 @@ write_line(const char *text, size_t length)
 
     if (!has_room()) {
         lost++;
+        metrics_add(METRIC_LOG_LINES_LOST);
         return;
     }
     if (is_unfinished && write(STDERR_FILENO, "\n", 1) == 1)
@@ -273,6 +275,7 @@ write_line(const char *text, size_t length)
         return;
     }
     lost++;
+    metrics_add(METRIC_LOG_LINES_LOST);
     if (written > 0)
         is_unfinished = true;
 }
