@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep time);
 
 local $SIG{PIPE} = 'IGNORE';
 my $s = AuthService->start('metrics', arguments => [ '--maintenance-interval=0' ]);
-my $slow = $ENV{ASAN_OPTIONS} ? 5 : 1;
+my $slow = $ENV{ASAN_OPTIONS} ? 5 : 2;
 my $admin;
 
 sub connection { return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $_[0] // $admin, Timeout => 5) }
@@ -83,7 +83,7 @@ sub listeners
 is($s->request('GET', '/metrics')->{status}, 404, 'without --admin-port: not on the public port');
 is(listeners(), 1, 'and nobody listens but there');
 $admin = PostgreSQL::Test::Cluster::get_free_port();
-$s->shim("--admin-port=$admin", '--threads=16', '--pool-size=6', '--hash-slots=1', '--request-timeout=3', '--maintenance-interval=1', '--rpc-schema=public');
+$s->shim("--admin-port=$admin", '--threads=16', '--pool-size=7', '--hash-slots=1', '--request-timeout=3', '--maintenance-interval=1', '--rpc-schema=public');
 is($s->request('GET', '/metrics')->{status}, 404, 'with it: nor there');
 is(listeners(), 2, 'but there is another listener');
 my $answer = get('/metrics');
@@ -176,9 +176,9 @@ foreach my $key (grep { /_seconds_count/ } keys %$after)
     is($bad, '', "the histogram of $labels");
     is($after->{$key}, total($after, qr/^auth_service_http_requests_total\{\Q$labels\E,/), "counts the requests of $labels");
 }
-is($after->{auth_service_database_connections_limit}, 6, 'the pool: its limit');
+is($after->{auth_service_database_connections_limit}, 7, 'the pool: its limit');
 cmp_ok($after->{auth_service_database_connections}, '>=', 1, 'the pool: what is open');
-cmp_ok($after->{auth_service_database_connections}, '<=', 6, 'the pool: not more than that');
+cmp_ok($after->{auth_service_database_connections}, '<=', 7, 'the pool: not more than that');
 is($after->{auth_service_database_connections}, $after->{auth_service_database_connections_idle}, 'the pool: and idle');
 is($after->{auth_service_database_connections_made_total}, $after->{auth_service_database_connections}, 'the pool: they were made');
 is($after->{auth_service_hash_slots}, 1, 'the slots for hashes');
