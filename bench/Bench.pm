@@ -72,6 +72,11 @@ sub sql
 
 # ---- The shim -----------------------------------------------------------------------------------
 
+# Whatever happens, none is left.
+my %running;
+$SIG{$_} = sub { exit 130 } foreach qw(INT TERM);
+END { local $?; kill 'KILL', keys %running if %running }
+
 sub free_port
 {
     my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!\n";
@@ -94,6 +99,7 @@ sub start_shim
         exec($ENV{AUTH_SERVICE}, 'serve', "--port=$port", @arguments) or POSIX::_exit(127);
     }
     close $write;
+    $running{$pid} = 1;
     my $line = IO::Select->new($read)->can_read(20) ? <$read> : undef;
     my $shim = { pid => $pid, port => $port, log => $log };
     defined $line or kill('KILL', $pid), die "the shim did not start: " . slurp($log);
@@ -105,6 +111,7 @@ sub stop_shim
     my ($shim) = @_;
     kill 'TERM', $shim->{pid};
     waitpid $shim->{pid}, 0;
+    delete $running{ $shim->{pid} };
     unlink $shim->{log};
     return;
 }

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
--- mix.lua FILE THREADS COUNT: so many requests of all kinds in a row, good and bad, with the token pairs of FILE
--- ("email access refresh" a line).  What wrk counts as errors is meant: done() says how often each status came.
+-- mix.lua FILE THREADS: requests of all kinds, good and bad, with the token pairs of FILE ("email access refresh"
+-- a line).  What wrk counts as errors is meant: done() says how often each status came.
 
 dofile("bench/threads.lua")
 local json = { ["Content-Type"] = "application/json" }
-local pairs_of, count, i, wanted = {}, 0, 0, 0
+local sessions, i = {}, 0
 
 -- With a body, or without.
 local function with(token, body)
@@ -34,14 +34,13 @@ local kinds = {
 function init(args)
    for _, line in ipairs(own_lines(args[1], tonumber(args[2]))) do
       local email, access, refresh = line:match("(%S+) (%S+) (%S+)")
-      pairs_of[#pairs_of + 1] = { email = email, access = access, refresh = refresh }
+      sessions[#sessions + 1] = { email = email, access = access, refresh = refresh }
    end
-   wanted = math.ceil(tonumber(args[3]) / tonumber(args[2]))
 end
 
 function request()
    i = i + 1
-   return kinds[i % #kinds + 1](pairs_of[math.floor(i / #kinds) % #pairs_of + 1])
+   return kinds[i % #kinds + 1](sessions[math.floor(i / #kinds) % #sessions + 1])
 end
 
 for class = 1, 5 do _G["status" .. class] = 0 end
@@ -49,8 +48,6 @@ for class = 1, 5 do _G["status" .. class] = 0 end
 function response(status)
    local name = "status" .. math.floor(status / 100)
    _G[name] = _G[name] + 1
-   count = count + 1
-   if count == wanted then wrk.thread:stop() end
 end
 
 function done()
