@@ -2,7 +2,7 @@
 #
 # bench.pl: the figures of make bench.  Each is measured in rounds; what it is compared with, its ceiling, is
 # measured in the same rounds.  docs/performance.md says what each line means.  QUICK=1: fewer and shorter
-# rounds; ROUNDS=5, RUN_SECONDS=10: so many, and so long (what is quicker than that proves nothing).
+# rounds; ROUNDS=5, RUN_SECONDS=10, LEAK_REQUESTS=200000: so many, and so long (less proves less).
 # LINES_ONLY="me refresh": these lines only.  Ends with 1 where a bound is missed.
 use strict;
 use warnings;
