@@ -15,7 +15,7 @@ use List::Util qw(max min);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(sql slurp cores write_file exec_shim start_shim stop_shim status_of wrk start_wrk finish_wrk pgbench load median spread
+our @EXPORT = qw(sql slurp cores write_file exec_shim start_shim stop_shim kill_shims status_of wrk start_wrk finish_wrk pgbench load median spread
   harmonic row verdict print_rows write_results);
 
 # ---- Files and processes ------------------------------------------------------------------------
@@ -72,10 +72,18 @@ sub sql
 
 # ---- The shim -----------------------------------------------------------------------------------
 
-# Whatever happens, none is left.
 my %running;
+
+# Whatever happens, none is left.
+sub kill_shims
+{
+    kill 'KILL', keys %running;
+    waitpid $_, 0 foreach keys %running;
+    %running = ();
+    return;
+}
 $SIG{$_} = sub { exit 130 } foreach qw(INT TERM);
-END { local $?; kill 'KILL', keys %running if %running }
+END { local $?; kill_shims() }
 
 sub free_port
 {

@@ -332,13 +332,21 @@ foreach (grep { !%only || $only{ $_->[0] } } @lines)
     my ($name, $code) = @$_;
     my $begin = time;
     print "==> $name";
-    push @rows, eval { $code->() } or do { push @failed, $name; print ": FAILED: $@" };
+    my @measured = eval { $code->() };
+    if (@measured) { push @rows, @measured }
+    else
+    {
+        push @failed, $name;
+        print ": FAILED: $@";
+        kill_shims();
+    }
     printf " (%.0f s)\n", time - $begin;
 }
 print "\n";
 print_rows(@rows);
 write_results('results.json', { machine => $machine, quick => $quick ? JSON::PP::true : JSON::PP::false, rounds => $rounds, rows => \@rows, failed => \@failed });
 my @missed = grep { defined $_->{holds} && !$_->{holds} } @rows;
-print "\nnot measured: $_\n" foreach @failed;
-print "\nmissed: $_->{what} ($_->{bound})\n" foreach @missed;
+print "\n" if @failed || @missed;
+print "not measured: $_\n" foreach @failed;
+print "missed: $_->{what} ($_->{bound})\n" foreach @missed;
 exit(@missed || @failed ? 1 : 0);
