@@ -284,8 +284,9 @@ sub leak
 {
     my $count = $ENV{LEAK_REQUESTS} || ($quick ? 40_000 : 200_000);
     sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 4');
-    # Few connections, so that each sees many requests of every kind.
-    my $shim = start_shim('--pool-size=4');
+    # Few threads and connections to the database, so that each has seen many requests of every kind before: a thread's first
+    # ones take memory that it keeps.
+    my $shim = start_shim('--threads=32', '--pool-size=4');
     # Others' addresses log in: the list of a user's sessions shall not grow.
     my $pairs = write_file('pairs', join '', map { $_->[0] =~ s/reader/reader5/; "@$_\n" } log_in(64));
     # wrk takes a time, not a count.
