@@ -43,13 +43,15 @@ function request()
    return kinds[i % #kinds + 1](sessions[math.floor(i / #kinds) % #sessions + 1])
 end
 
-for class = 1, 5 do _G["status" .. class] = 0 end
+good, refused, busy, others = 0, 0, 0, 0
 
 function response(status)
-   local name = "status" .. math.floor(status / 100)
-   _G[name] = _G[name] + 1
+   if status == 503 then busy = busy + 1
+   elseif status >= 400 and status < 500 then refused = refused + 1
+   elseif status >= 200 and status < 300 then good = good + 1
+   else others = others + 1 end
 end
 
 function done()
-   for class = 1, 5 do io.write("status ", class, "xx: ", sum("status" .. class), "\n") end
+   for _, name in ipairs({ "good", "refused", "busy", "others" }) do io.write("status ", name, ": ", sum(name), "\n") end
 end
