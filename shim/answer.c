@@ -194,6 +194,23 @@ failure_words(enum db_outcome outcome)
     }
 }
 
+enum http_reason
+answer_reason(enum db_outcome outcome)
+{
+    switch (outcome) {
+    case DB_BUSY:
+        return REASON_POOL;
+    case DB_CROWDED:
+        return REASON_HASHING;
+    case DB_TIMED_OUT:
+        return REASON_TIMEOUT;
+    case DB_UNAVAILABLE:
+        return REASON_CONNECTION;
+    default:
+        return REASON_DATABASE;
+    }
+}
+
 /* The statement's value, or what NULL means. */
 static void
 answer_value(struct http_response *response, struct answer *answer,
@@ -230,6 +247,7 @@ answer_result(struct http_response *response, struct answer *answer,
 
     response->log.user_id = result->user_id;
     response->log.error = failure_words(result->outcome);
+    response->log.reason = answer_reason(result->outcome);
     if (route->is_health && (result->outcome != DB_DONE || result->is_null)) {
         if (result->outcome == DB_ERROR) {
             response->log.sqlstate = result->sqlstate;

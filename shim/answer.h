@@ -39,6 +39,9 @@ void answer_out_of_memory(struct http_response *response);
 void answer_result(struct http_response *response, struct answer *answer,
                    const struct http_request *request, const struct route *route);
 
+/* Why a call that came to this is answered with 503, where it is. */
+enum http_reason answer_reason(enum db_outcome outcome);
+
 /* Free what the texts live in. */
 void answer_free(struct answer *answer);
 

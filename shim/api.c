@@ -121,6 +121,7 @@ call(const struct api *api, const struct http_request *request, const struct rou
     db_call(api->pool, &caller, statement, parameters->values,
             &(struct db_limits){.hashes = route->hashes,
                                 .may_wait = may_wait(route),
+                                .is_brief = route->is_brief,
                                 .patience = route->is_health ? HEALTH_PATIENCE : 0,
                                 .client = &request->client},
             result);
@@ -197,6 +198,7 @@ answer_document(const struct api *api, const struct http_request *request,
         answer_body(response, answer, 200);
     } else {
         response->log.error = "the database could not describe its functions";
+        response->log.reason = answer_reason(result->outcome);
         answer_failure(response, answer, request, 503, NULL);
     }
     rpc_described();
@@ -245,6 +247,7 @@ answer_work(const struct api *api, const struct http_request *request, const str
     const struct route *row = choose_body(route, request);
 
     if (!crowd_begin_work(route->hashes)) {
+        response->log.reason = REASON_THREADS;
         answer_failure(response, answer, request, 503, NULL);
         return;
     }

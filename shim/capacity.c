@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "capacity.h"
+#include "http_admin.h"
 #include "log.h"
 
 #define QUEUE_MAX 1024
@@ -31,7 +32,8 @@ capacity_find(const struct config *config, struct capacity *capacity)
 {
     /* Beyond the queue, one more is accepted and waits for a place in it. */
     int wanted = config->threads + QUEUE_MAX + 1;
-    int others = config->pool_size + OTHER_DESCRIPTORS;
+    int others = config->pool_size + OTHER_DESCRIPTORS +
+                 (config->admin_port != 0 ? HTTP_ADMIN_DESCRIPTORS : 0);
     struct rlimit limit;
     int room = wanted;
     struct log_line line;

@@ -28,6 +28,15 @@ clock_microseconds(void)
     return (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* The moment so many milliseconds from now, or the deadline where that is earlier. */
+static inline long long
+clock_earlier(long long deadline, long long milliseconds)
+{
+    long long moment = clock_now() + milliseconds;
+
+    return moment < deadline ? moment : deadline;
+}
+
 /* A condition of that clock. */
 static inline void
 clock_condition(pthread_cond_t *condition)

@@ -146,7 +146,7 @@ read_defaults(struct config *config, const struct config_file *file)
     if (cores < 1)
         cores = 1;
     config->pool_size =
-        5 * cores + 1; /* 4 a core, and those that hashing and reading are sure of */
+        6 * cores + 1; /* 4 a core, and those that hashing, sharing and reading are sure of */
     config->hash_slots = cores;
     config->prepare = true;
     for (i = 0; i < option_count; i++) {
@@ -262,6 +262,16 @@ check_lists(struct config *config)
     return problem == NULL;
 }
 
+/* Connections are known by the port that they came to. */
+static bool
+check_ports(struct config *config)
+{
+    if (config->admin_port != config->port)
+        return true;
+    complain(config, "--admin-port and --port are the same, %d" SEE_HELP, config->port);
+    return false;
+}
+
 static bool
 read_arguments(struct config *config, int argc, char **argv)
 {
@@ -306,7 +316,8 @@ config_read(struct config *config, int argc, char **argv)
 {
     *config = (struct config){0};
     if (!read_defaults(config, NULL) || !read_arguments(config, argc, argv) ||
-        !read_with_file(config, argc, argv) || !check_rpc_schema(config) || !check_lists(config))
+        !read_with_file(config, argc, argv) || !check_rpc_schema(config) || !check_lists(config) ||
+        !check_ports(config))
         return false;
     config->database_url_is_public = is_option_given(argc, argv, "--database-url");
     if (config->database_url == NULL && config->database_name == NULL &&

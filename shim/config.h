@@ -24,6 +24,8 @@ struct config {
     /* Where to listen, and limits of HTTP. */
     const char *host;
     int port;
+    const char *admin_host; /* the operator's listener */
+    int admin_port;         /* 0: there is none */
     int threads;
     int max_body;           /* bytes */
     int request_timeout;    /* seconds for a request's head, for its body and for its answer */

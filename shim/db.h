@@ -59,6 +59,8 @@ enum db_outcome {
 struct db_limits {
     bool hashes;   /* it computes a password's hash, so it waits for one of the places for that */
     bool may_wait; /* for a lock, or for what an application's function does */
+    bool
+        is_brief; /* it waits for nothing, and is answered in a moment: others may wait behind it */
     int patience; /* it is no use unless it is answered within so many milliseconds; 0: as configured */
     const struct client *client; /* who waits for the answer; NULL: unknown */
 };
@@ -91,6 +93,19 @@ void db_pool_close(struct db_pool *pool);
 
 /* There is a new configuration; connections to another database, or as somebody else, take the place of the old. */
 void db_pool_reload(struct db_pool *pool, bool is_another_database);
+
+/* What the pool and the lane of hashes are at, for metrics_text.c. */
+struct db_state {
+    int connections; /* that are made */
+    int idle;        /* of them */
+    int limit;
+    int waiting; /* requests, for one */
+    int hash_slots;
+    int hashing; /* slots that are taken */
+    int hash_waiting;
+};
+
+void db_pool_state(struct db_pool *pool, struct db_state *state);
 
 /*
  * Run a statement, in one transaction with what the caller asks for before it: authenticate, then

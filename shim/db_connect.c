@@ -2,32 +2,12 @@
  *
  * db_connect.c: see db_connect.h.
  */
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
 
-#include "clock.h"
 #include "db.h"
 #include "db_connect.h"
 
 #define SCHEME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-."
-
-bool
-db_wait(PGconn *connection, bool for_write, long long deadline)
-{
-    struct pollfd waited = {.fd = PQsocket(connection),
-                            .events = (short)(POLLIN | (for_write ? POLLOUT : 0))};
-    long long left;
-    int ready;
-
-    do {
-        left = deadline - clock_now();
-        if (left <= 0 || waited.fd < 0)
-            return false;
-        ready = poll(&waited, 1, (int)left);
-    } while (ready < 0 && errno == EINTR);
-    return ready > 0;
-}
 
 PGconn *
 db_connect(const struct config *config, const char *database)

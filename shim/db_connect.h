@@ -16,7 +16,4 @@
  */
 PGconn *db_connect(const struct config *config, const char *database);
 
-/* Wait until the socket can be read, or written where asked; false at the deadline. */
-bool db_wait(PGconn *connection, bool for_write, long long deadline);
-
 #endif

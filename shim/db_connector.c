@@ -16,6 +16,7 @@
 #include "db_connect.h"
 #include "db_connector.h"
 #include "log.h"
+#include "metrics.h"
 
 /* After an attempt that failed the next is made so many milliseconds later at least, after more of them at most. */
 #define PAUSE_MIN 100
@@ -58,9 +59,11 @@ make_connection(void)
     if (refused == NULL) {
         PQsetNoticeProcessor(pg, log_notice, NULL);
         log_event(LEVEL_DEBUG, "connected to the database", NULL, NULL);
+        metrics_add(METRIC_CONNECTIONS_MADE);
         return pg;
     }
     log_event(LEVEL_ERROR, "no connection to the database", "error", refused);
+    metrics_add(METRIC_CONNECTIONS_FAILED);
     PQfinish(pg);
     return NULL;
 }

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "config.h"
 #include "db_lane.h"
+#include "metrics.h"
 
 /* So much of the mean is the time of the last one: 1 of ... */
 #define MEAN_WEIGHT 8
@@ -215,8 +216,10 @@ lane_enter(struct lane *lane, const struct client *client, long long deadline, i
         if (lane->waiting >= waiting_max())
             drop_gone(lane);
         entered = enter_at_once(lane) || wait_in_line(lane, &waiter, deadline);
-        if (!entered)
+        if (!entered) {
             *retry_after = seconds_to_wait(lane, waiter.network);
+            metrics_add(METRIC_HASHES_REFUSED);
+        }
     }
     pthread_mutex_unlock(&lane->mutex);
     return entered;
@@ -240,5 +243,15 @@ lane_reload(struct lane *lane)
 {
     pthread_mutex_lock(&lane->mutex);
     serve_line(lane);
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+void
+lane_state(struct lane *lane, struct db_state *state)
+{
+    pthread_mutex_lock(&lane->mutex);
+    state->hash_slots = places(lane);
+    state->hashing = lane->taken;
+    state->hash_waiting = lane->waiting;
     pthread_mutex_unlock(&lane->mutex);
 }

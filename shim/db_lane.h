@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "client.h"
+#include "db.h"
 
 struct lane_waiter;
 
@@ -45,5 +46,8 @@ void lane_leave(struct lane *lane, long long entered);
 
 /* The configuration may have more places now. */
 void lane_reload(struct lane *lane);
+
+/* Fill in what the state of the pool says of the lane. */
+void lane_state(struct lane *lane, struct db_state *state);
 
 #endif

@@ -14,6 +14,10 @@
 #include "config.h"
 #include "db_connector.h"
 #include "db_pool.h"
+#include "db_shared.h"
+
+/* Of so many connections one is shared by those whose calls are brief. */
+#define POOL_FOR_SHARED 6
 
 /* More input than this on an idle connection, and it is given up. */
 #define IDLE_READS_MAX 8
@@ -34,7 +38,9 @@ allocate(struct db_pool *pool, int size)
     pool->connections = calloc((size_t)size, sizeof(*pool->connections));
     pool->idle = calloc((size_t)size, sizeof(*pool->idle));
     pool->unmade = calloc((size_t)size, sizeof(*pool->unmade));
-    if (pool->connections == NULL || pool->idle == NULL || pool->unmade == NULL)
+    pool->shared = calloc((size_t)pool->shared_count + 1, sizeof(*pool->shared));
+    if (pool->connections == NULL || pool->idle == NULL || pool->unmade == NULL ||
+        pool->shared == NULL)
         return false;
     pool->size = size;
     for (i = 0; i < size; i++)
@@ -48,6 +54,7 @@ release(struct db_pool *pool)
     free(pool->connections);
     free(pool->idle);
     free(pool->unmade);
+    free(pool->shared);
     free(pool);
 }
 
@@ -59,13 +66,16 @@ db_pool_open(const struct config *config)
 
     if (pool == NULL)
         return NULL;
+    pool->shared_count = config->pool_size / POOL_FOR_SHARED;
     if (!allocate(pool, config->pool_size)) {
         release(pool);
         return NULL;
     }
+    shared_open(pool);
     /* Hashing must leave a connection for everybody else. */
     lane_open(&pool->lane, pool->size > 1 ? pool->size - 1 : 1);
-    others = (config->hash_slots < pool->size ? config->hash_slots : pool->size - 1) + 1;
+    others = (config->hash_slots < pool->size ? config->hash_slots : pool->size - 1) +
+             pool->shared_count + 1;
     pool->slow_max = pool->size > others ? pool->size - others : 1;
     pthread_mutex_init(&pool->mutex, NULL);
     if (!connector_start(pool)) {
@@ -87,6 +97,7 @@ db_pool_close(struct db_pool *pool)
     for (i = 0; i < pool->size; i++)
         if (pool->connections[i].pg != NULL)
             PQfinish(pool->connections[i].pg);
+    shared_close(pool);
     lane_close(&pool->lane);
     pthread_mutex_destroy(&pool->mutex);
     release(pool);
@@ -196,6 +207,15 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
     return waiter.granted;
 }
 
+bool
+pool_is_idle(const struct connection *connection)
+{
+    PGconn *pg = connection->pg;
+
+    return PQstatus(pg) == CONNECTION_OK && PQtransactionStatus(pg) == PQTRANS_IDLE &&
+           PQpipelineStatus(pg) == PQ_PIPELINE_ON && !PQisBusy(pg);
+}
+
 void
 pool_drop(struct connection *connection)
 {
@@ -279,4 +299,19 @@ db_pool_reload(struct db_pool *pool, bool is_another_database)
     }
     pthread_cond_signal(&pool->demand);
     pthread_mutex_unlock(&pool->mutex);
+}
+
+void
+db_pool_state(struct db_pool *pool, struct db_state *state)
+{
+    const struct pool_waiter *waiter;
+
+    *state = (struct db_state){.limit = pool->size};
+    pthread_mutex_lock(&pool->mutex);
+    state->connections = pool->size - pool->unmade_count - pool->connecting;
+    state->idle = pool->idle_count;
+    for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
+        state->waiting++;
+    pthread_mutex_unlock(&pool->mutex);
+    lane_state(&pool->lane, state);
 }

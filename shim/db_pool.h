@@ -7,6 +7,7 @@
 
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "db.h"
@@ -27,6 +28,23 @@ struct connection {
 };
 
 struct pool_waiter;
+struct ticket;
+
+struct ticket_list {
+    struct ticket *first;
+    struct ticket **end;
+};
+
+/* A connection that calls share, while there are any: db_shared.c. */
+struct shared {
+    pthread_mutex_t mutex; /* for is_led and come; all else is the leader's */
+    bool is_led;
+    struct ticket_list come; /* calls that are not sent yet */
+    struct ticket_list sent; /* whose answers are due, in this order */
+    struct connection *connection;
+    bool is_spoilt;   /* the connection takes no more calls, and is dropped */
+    atomic_int count; /* of calls; everybody's */
+};
 
 struct db_pool {
     int size;
@@ -38,9 +56,13 @@ struct db_pool {
     int idle_count;
     struct connection **unmade; /* a stack of those that are not */
     int unmade_count;
-    int slow_max;   /* so many are for USE_SLOW at most */
-    int slow;       /* so many are */
-    int generation; /* of the database's settings */
+    int slow_max;          /* so many are for USE_SLOW at most */
+    int slow;              /* so many are */
+    atomic_int generation; /* of the database's settings */
+
+    /* db_shared.c */
+    struct shared *shared;
+    int shared_count; /* 0: the pool is too small for it */
 
     /* db_connector.c */
     pthread_t connector;
@@ -57,6 +79,9 @@ struct connection *pool_get(struct db_pool *pool, enum pool_use use, long long d
 
 /* Put a connection back, dropped or not. */
 void pool_give(struct db_pool *pool, struct connection *connection);
+
+/* Whether nothing is on its way over a connection, and nothing is open in it. */
+bool pool_is_idle(const struct connection *connection);
 
 /* Close a connection that cannot be used again. */
 void pool_drop(struct connection *connection);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c: the server; it, http_io.c, http_refuse.c and framing.c are the only files that know civetweb.
+ * http.c: the server; it, the other http_*.c and framing.c are the only files that know civetweb.
  *
  * Every request ends in begin_request: nothing is ever left to civetweb's own handling of files,
  * CGI, WebSocket or CORS.  A connection is kept only after a request whose framing was proved.
@@ -21,12 +21,8 @@
 #include "http.h"
 #include "http_io.h"
 #include "http_refuse.h"
-#include "log.h"
 #include "places.h"
 #include "status.h"
-
-/* Larger than the largest head that is taken (framing.c), so that one that is too large is seen. */
-#define CIVETWEB_BUFFER "32768"
 
 struct http_server {
     struct mg_context *civetweb;
@@ -272,18 +268,10 @@ http_error(struct mg_connection *connection, int status, const char *message)
     return 0;
 }
 
-static int
-log_message(const struct mg_connection *connection, const char *message)
-{
-    (void)connection;
-    log_event(LEVEL_WARNING, "civetweb", "error", message);
-    return 1;
-}
-
 static const struct mg_callbacks callbacks = {.begin_request = begin_request,
                                               .end_request = end_request,
                                               .http_error = http_error,
-                                              .log_message = log_message,
+                                              .log_message = http_log_message,
                                               .init_connection = init_connection,
                                               .connection_close = connection_close,
                                               .connection_closed = connection_closed};
@@ -308,37 +296,15 @@ http_start(const struct config *config, const struct capacity *capacity,
     char queue[NUMBER_SIZE];
     char request_timeout[NUMBER_SIZE];
     char keep_alive_timeout[NUMBER_SIZE];
-    const char *options[] = {"listening_ports",
-                             listen_on,
-                             "num_threads",
-                             number_text(threads, capacity->threads),
-                             "request_timeout_ms",
-                             number_text(request_timeout, config->request_timeout * 1000),
-                             "keep_alive_timeout_ms",
-                             number_text(keep_alive_timeout, config->keep_alive_timeout * 1000),
-                             "enable_keep_alive",
-                             "yes",
-                             "tcp_nodelay",
-                             "1",
-                             "connection_queue",
-                             number_text(queue, capacity->queue),
-                             "max_request_size",
-                             CIVETWEB_BUFFER,
-                             "listen_backlog",
-                             "1024",
-                             "decode_url",
-                             "no",
-                             "enable_auth_domain_check",
-                             "no",
-                             "enable_directory_listing",
-                             "no",
-                             "access_control_allow_origin",
-                             "",
-                             "access_control_allow_methods",
-                             "",
-                             "access_control_allow_headers",
-                             "",
-                             NULL};
+    const char *options[] = {
+        "listening_ports",       listen_on,
+        "num_threads",           number_text(threads, capacity->threads),
+        "request_timeout_ms",    number_text(request_timeout, config->request_timeout * 1000),
+        "keep_alive_timeout_ms", number_text(keep_alive_timeout, config->keep_alive_timeout * 1000),
+        "enable_keep_alive",     "yes",
+        "connection_queue",      number_text(queue, capacity->queue),
+        "listen_backlog",        "1024",
+        HTTP_STRICT_OPTIONS,     NULL};
     if (server == NULL)
         return NULL;
     server->config = config;
@@ -360,10 +326,16 @@ http_drain(struct http_server *server)
     atomic_store(&server->draining, true);
 }
 
-bool
-http_is_idle(struct http_server *server)
+int
+http_under_way(struct http_server *server)
 {
-    return atomic_load(&server->under_way) == 0;
+    return atomic_load(&server->under_way);
+}
+
+bool
+http_is_draining(struct http_server *server)
+{
+    return atomic_load(&server->draining);
 }
 
 long long

@@ -37,12 +37,25 @@ struct http_request {
     char id[HTTP_REQUEST_ID_MAX + 1];
 };
 
-/* What the line in the log says of a request beyond the HTTP of it; NULL and 0: nothing. */
+/* Why an answer is a 503, for metrics.c. */
+enum http_reason {
+    REASON_OTHER,      /* out of memory, or coming to the end */
+    REASON_THREADS,    /* too many threads are at work */
+    REASON_POOL,       /* no connection to the database came free in time */
+    REASON_HASHING,    /* no place to hash did */
+    REASON_TIMEOUT,    /* the database did not answer in time */
+    REASON_CONNECTION, /* there is no connection to it, or it was lost */
+    REASON_DATABASE,   /* it answered with an error that will pass */
+    REASON_COUNT
+};
+
+/* What the log and the metrics say of a request beyond the HTTP of it; NULL and 0: nothing. */
 struct http_log {
     const char *route; /* the path in the table of routes; never the one that was sent */
     long long user_id; /* the identity's */
     const char *sqlstate;
     const char *error; /* what went wrong, in words that are not for the client */
+    enum http_reason reason;
 };
 
 /* An answer.  Texts live until the handler's release is called. */
@@ -78,8 +91,11 @@ struct http_server *http_start(const struct config *config, const struct capacit
 /* From now on answer new requests with 503, and close each connection after its answer. */
 void http_drain(struct http_server *server);
 
-/* Whether no request is under way. */
-bool http_is_idle(struct http_server *server);
+/* How many requests are under way. */
+int http_under_way(struct http_server *server);
+
+/* Whether new requests are refused. */
+bool http_is_draining(struct http_server *server);
 
 /* When the last request began, by clock_now. */
 long long http_last_begun(struct http_server *server);

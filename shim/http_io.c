@@ -16,6 +16,7 @@
 #include "header.h"
 #include "http_io.h"
 #include "log.h"
+#include "metrics.h"
 #include "places.h"
 #include "status.h"
 
@@ -23,6 +24,9 @@
  * closing a socket with unread bytes could take the answer away from the client. */
 #define DRAIN_BYTES        (8 * 1024 * 1024)
 #define DRAIN_MILLISECONDS 2000
+
+/* Of a request's id of our own; it has twice as many digits. */
+#define ID_BYTES 16
 
 /* Up to this size head and body go out together. */
 #define COPIED_BODY_MAX 65536
@@ -42,34 +46,66 @@ http_idle_time(void)
     return clock_now() - last_busy;
 }
 
+/* An id's random bytes; a system call gets them for many. */
+static const unsigned char *
+random_bytes(void)
+{
+    static _Thread_local unsigned char bytes[ID_BYTES * 16];
+    static _Thread_local size_t used = sizeof(bytes);
+
+    if (used == sizeof(bytes)) {
+        if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+            memset(bytes, 0, sizeof(bytes));
+        used = 0;
+    }
+    used += ID_BYTES;
+    return bytes + used - ID_BYTES;
+}
+
 void
 http_choose_id(const char *given, char *id)
 {
-    unsigned char random[16];
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *random;
     size_t i;
 
     if (given != NULL && header_is_request_id(given)) {
         strcpy(id, given);
         return;
     }
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        memset(random, 0, sizeof(random));
-    for (i = 0; i < sizeof(random); i++)
-        snprintf(id + 2 * i, 3, "%02x", random[i]);
+    random = random_bytes();
+    for (i = 0; i < ID_BYTES; i++) {
+        id[2 * i] = digits[random[i] >> 4];
+        id[2 * i + 1] = digits[random[i] & 15];
+    }
+    id[2 * ID_BYTES] = '\0';
+}
+
+int
+http_log_message(const struct mg_connection *connection, const char *message)
+{
+    (void)connection;
+    log_event(LEVEL_WARNING, "civetweb", "error", message);
+    return 1;
 }
 
 /* ---- Writing ---------------------------------------------------------------------------- */
 
+/* It is made anew when the second has changed. */
 static void
 add_date(struct buffer *head)
 {
+    static _Thread_local time_t second = -1;
+    static _Thread_local char line[48];
     time_t now = time(NULL);
     struct tm utc;
-    char date[32];
 
-    gmtime_r(&now, &utc);
-    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    buffer_format(head, "Date: %s\r\n", date);
+    if (now != second) {
+        gmtime_r(&now, &utc);
+        strftime(line, sizeof(line), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+        second = now;
+    }
+    buffer_text(head, line);
 }
 
 static bool
@@ -150,6 +186,7 @@ http_write_response(struct mg_connection *connection, const struct http_request 
     bool is_sent;
     struct buffer out = {0};
 
+    metrics_add_request(request, response);
     add_head(&out, config, request, response);
     /* A large body is not copied. */
     if (has_body && response->body_length <= COPIED_BODY_MAX) {

@@ -11,6 +11,16 @@
 struct mg_connection;
 
 /*
+ * Options of civetweb's for every listener: it serves no files, decodes nothing and adds no header of its own.  Its
+ * buffer is larger than the largest head that is taken (framing.c), so that one that is too large is seen.
+ */
+#define HTTP_STRICT_OPTIONS                                                                        \
+    "max_request_size", "32768", "tcp_nodelay", "1", "decode_url", "no",                           \
+        "enable_auth_domain_check", "no", "enable_directory_listing", "no",                        \
+        "access_control_allow_origin", "", "access_control_allow_methods", "",                     \
+        "access_control_allow_headers", ""
+
+/*
  * Send an answer, without its body for HEAD, and log the request; the connection is closed after it
  * where it says so.
  */
@@ -35,6 +45,9 @@ bool http_meet_expectation(struct mg_connection *connection);
 
 /* The client's request id where it is a harmless one, else a new one. */
 void http_choose_id(const char *given, char *id);
+
+/* What civetweb has to say goes into our log. */
+int http_log_message(const struct mg_connection *connection, const char *message);
 
 /* Note that this thread has something to do; the milliseconds since it had. */
 void http_note_busy(void);

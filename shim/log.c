@@ -10,11 +10,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
 
 /* So many bytes at most of a member's text, as written; and what is kept free for a line's end. */
 #define TEXT_MAX  2048
@@ -33,6 +35,7 @@
 
 static _Atomic(enum log_level) logged_level = LEVEL_INFO;
 static atomic_bool is_json = true;
+static bool is_file; /* standard error is a file: no reader has to be waited for */
 
 /* Guards what follows, and keeps the lines of threads apart. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -43,11 +46,13 @@ static bool is_unfinished;     /* the last write ended within a line: the disk i
 void
 log_open(enum log_level level, enum log_format format)
 {
+    struct stat output;
     int fd;
 
     for (fd = 0; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd)
             break;
+    is_file = fstat(STDERR_FILENO, &output) == 0 && S_ISREG(output.st_mode);
     log_set(level, format);
 }
 
@@ -175,9 +180,10 @@ void
 log_begin(struct log_line *line, enum log_level level, const char *message)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
+    static _Thread_local time_t second = -1;
+    static _Thread_local char when[32]; /* that second */
     struct timespec now;
     struct tm utc;
-    char when[32];
 
     line->length = 0;
     line->is_wanted = level <= logged_level;
@@ -185,8 +191,11 @@ log_begin(struct log_line *line, enum log_level level, const char *message)
     if (!line->is_wanted)
         return;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
+    if (now.tv_sec != second) {
+        gmtime_r(&now.tv_sec, &utc);
+        strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
+        second = now.tv_sec;
+    }
     add_format(line,
                line->is_json ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"message\":\""
                              : "%s.%03ldZ %s ",
@@ -239,7 +248,7 @@ has_room(void)
 {
     struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    if (poll(&output, 1, 0) > 0)
+    if (is_file || poll(&output, 1, 0) > 0)
         return true;
     if (clock_now() < patient_from)
         return false;
@@ -255,6 +264,7 @@ write_line(const char *text, size_t length)
 
     if (!has_room()) {
         lost++;
+        metrics_add(METRIC_LOG_LINES_LOST);
         return;
     }
     if (is_unfinished && write(STDERR_FILENO, "\n", 1) == 1)
@@ -265,6 +275,7 @@ write_line(const char *text, size_t length)
         return;
     }
     lost++;
+    metrics_add(METRIC_LOG_LINES_LOST);
     if (written > 0)
         is_unfinished = true;
 }

@@ -24,9 +24,11 @@
 #include "db.h"
 #include "docs.h"
 #include "http.h"
+#include "http_admin.h"
 #include "import.h"
 #include "log.h"
 #include "maintenance.h"
+#include "metrics.h"
 #include "openapi.h"
 
 #define PUBLIC_SECRET "everybody on this machine can read the file with the secrets"
@@ -41,18 +43,21 @@
 #define QUIET      200
 #define LAST_CALLS 1000
 
-/* Try the address first: civetweb does not tell why it cannot have it.  False after a line. */
+/*
+ * Try the address of --host and --port, or of such options with a prefix, first: civetweb does not tell why it cannot
+ * have it.  False after a line.
+ */
 static bool
-try_address(const struct config *config)
+try_address(const char *prefix, const char *host, int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)config->port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int on = 1;
     int fd;
     char message[256];
     bool good;
 
-    if (inet_pton(AF_INET, config->host, &address.sin_addr) != 1) {
-        fprintf(stderr, "auth-service: --host takes an IPv4 address, not \"%s\"\n", config->host);
+    if (inet_pton(AF_INET, host, &address.sin_addr) != 1) {
+        fprintf(stderr, "auth-service: --%shost takes an IPv4 address, not \"%s\"\n", prefix, host);
         return false;
     }
     fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -60,13 +65,21 @@ try_address(const struct config *config)
            bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 1) == 0;
     if (!good) {
         snprintf(message, sizeof(message),
-                 "cannot listen on %s:%d: %s (--port, or PORT= with make, chooses another)",
-                 config->host, config->port, strerror(errno));
+                 "cannot listen on %s:%d: %s (--%sport%s chooses another)", host, port,
+                 strerror(errno), prefix, prefix[0] == '\0' ? ", or PORT= with make," : "");
         log_event(LEVEL_ERROR, message, NULL, NULL);
     }
     if (fd >= 0)
         close(fd);
     return good;
+}
+
+static bool
+try_addresses(const struct config *config)
+{
+    return try_address("", config->host, config->port) &&
+           (config->admin_port == 0 ||
+            try_address("admin-", config->admin_host, config->admin_port));
 }
 
 /* SIGHUP would end the process: until there is somebody who waits for it, it waits. */
@@ -139,7 +152,7 @@ drain(struct http_server *server, const sigset_t *ends)
 
     http_drain(server);
     for (;;) {
-        bool is_idle = http_is_idle(server);
+        bool is_idle = http_under_way(server) == 0;
         long long now = clock_now();
 
         if (is_idle && last_calls == 0)
@@ -157,8 +170,11 @@ reload(struct db_pool *pool)
 {
     bool other_database;
 
-    if (!config_reload(&other_database))
+    if (!config_reload(&other_database)) {
+        metrics_add(METRIC_RELOAD_FAILURES);
         return;
+    }
+    metrics_add(METRIC_RELOADS);
     log_set((enum log_level)config_now()->log_level, (enum log_format)config_now()->log_format);
     warn_of_public_file();
     db_pool_reload(pool, other_database);
@@ -193,7 +209,7 @@ serve(const struct config *config)
         log_event(LEVEL_ERROR, "cannot start: out of memory", NULL, NULL);
         return 1;
     }
-    if (!try_address(config) || !capacity_find(config, &capacity))
+    if (!try_addresses(config) || !capacity_find(config, &capacity))
         return 1;
     docs_open(config->docs_dir);
     pool = db_pool_open(config);
@@ -201,7 +217,9 @@ serve(const struct config *config)
         handler = api_handler(config, pool);
         server = http_start(config, &capacity, &handler);
     }
-    if (server == NULL || !maintenance_start(config, pool)) {
+    metrics_open(server, pool, &capacity);
+    if (server == NULL || !http_admin_start(config, &capacity, &handler, server) ||
+        !maintenance_start(config, pool)) {
         log_event(LEVEL_ERROR, "cannot start: out of threads or memory", NULL, NULL);
         return 1;
     }
@@ -217,6 +235,7 @@ serve(const struct config *config)
         log_event(LEVEL_WARNING, "stopped with requests under way", NULL, NULL);
         quick_exit(0);
     }
+    http_admin_stop();
     http_stop(server);
     maintenance_join();
     crowd_stop();

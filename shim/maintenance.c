@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "log.h"
 #include "maintenance.h"
+#include "metrics.h"
 
 /* Between the steps of one run, in milliseconds: clients come first. */
 #define STEP_PAUSE 50
@@ -51,16 +52,19 @@ take_step(void)
     const struct db_limits limits = {.may_wait = true};
     struct db_result result;
     long long deleted = -1;
+    bool is_standby;
 
     db_call(pool, &nobody, &maintain_statement, NULL, &limits, &result);
     if (result.outcome == DB_DONE)
         deleted = result.is_null ? 0 : atoll(result.value);
-    else if (result.outcome == DB_ERROR) {
+    /* A server that takes no writes has no rows to delete either: its primary has. */
+    is_standby = result.outcome == DB_ERROR && strcmp(result.sqlstate, "25006") == 0;
+    if (result.outcome != DB_DONE && !is_standby)
+        metrics_add(METRIC_MAINTENANCE_FAILURES);
+    if (result.outcome == DB_ERROR) {
         struct log_line line;
 
-        /* A server that takes no writes has no rows to delete either: its primary has. */
-        log_begin(&line, strcmp(result.sqlstate, "25006") == 0 ? LEVEL_DEBUG : LEVEL_WARNING,
-                  "maintenance failed");
+        log_begin(&line, is_standby ? LEVEL_DEBUG : LEVEL_WARNING, "maintenance failed");
         log_text(&line, "sqlstate", result.sqlstate);
         log_text(&line, "error", result.message);
         log_end(&line);
@@ -82,6 +86,7 @@ run_once(void)
         deleted += step;
         step = take_step();
     } while (step > 0 && pause_for(STEP_PAUSE));
+    metrics_add(METRIC_MAINTENANCE_RUNS);
     log_begin(&line, LEVEL_DEBUG, "maintenance");
     log_number(&line, "rows_deleted", deleted + (step > 0 ? step : 0));
     log_milliseconds(&line, "duration_ms", clock_microseconds() - begin);

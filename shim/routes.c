@@ -220,6 +220,7 @@ const struct route routes[] = {
      .path = "/auth/me",
      .summary = "Who is asking",
      .access = ROUTE_BEARER,
+     .is_brief = true,
      .sql = "SELECT pg_catalog.to_json(r) FROM (SELECT auth.uid()::pg_catalog.text AS user_id) r",
      .answer = "Identity"},
 
@@ -227,6 +228,7 @@ const struct route routes[] = {
      .path = "/users/me",
      .summary = "The user's profile",
      .access = ROUTE_BEARER,
+     .is_brief = true,
      .sql = "SELECT pg_catalog.to_json(p) FROM auth.me() p",
      .answer = "Profile"},
 
@@ -243,6 +245,7 @@ const struct route routes[] = {
      .path = "/users/profile",
      .summary = "The user's profile, once it has both names",
      .access = ROUTE_BEARER,
+     .is_brief = true,
      .sql = "SELECT pg_catalog.to_json(p) FROM auth.me() p"
             " WHERE p.first_name IS NOT NULL AND p.last_name IS NOT NULL",
      .null = "U403D",
@@ -264,6 +267,7 @@ const struct route routes[] = {
      .path = "/users/balance",
      .summary = "The user's balance",
      .access = ROUTE_BEARER,
+     .is_brief = true,
      .sql = "SELECT pg_catalog.json_build_object('balance', auth.balance())",
      .answer = "Balance"},
 

@@ -28,7 +28,7 @@ fuzz_token = extension/token.c extension/token_claims.c $(FUZZ_KEY)
 fuzz_form = $(addprefix shim/,form.c buffer.c parameters.c router.c routes.c statements.c)
 fuzz_framing = shim/framing.c
 fuzz_header = $(addprefix shim/,header.c router.c routes.c statements.c)
-fuzz_json = $(addprefix shim/,buffer.c log.c problem.c parameters.c form.c router.c routes.c statements.c)
+fuzz_json = $(addprefix shim/,buffer.c log.c metrics.c problem.c parameters.c form.c router.c routes.c statements.c)
 
 FUZZ_OF_SHIM = form framing header json
 
