@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -39,15 +40,35 @@ TryTable(const char *name)
     return OidIsValid(id) && ConditionalLockRelationOid(id, RowExclusiveLock) ? id : InvalidOid;
 }
 
+/*
+ * Have the planner read an index in its order and stop at the limit.  Where there is much to delete the
+ * statistics are from a time when there was little; and a plan for little reads, and sorts, all that there is
+ * in each step.
+ */
+static void
+PlanForStep(void)
+{
+    static const char *const others[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort",
+                                         "enable_hashjoin", "enable_mergejoin"};
+    int i;
+
+    for (i = 0; i < lengthof(others); i++)
+        set_config_option(others[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                          false);
+}
+
 static int64
 Delete(Statement *statement, const Datum *values)
 {
+    int settings_level = NewGUCNestLevel();
     StoreCall call;
     int64 count;
 
+    PlanForStep();
     StoreBegin(&call);
     count = (int64)StoreRunLatest(statement, values);
     StoreEnd(&call);
+    AtEOXact_GUC(true, settings_level);
     return count;
 }
 
