@@ -20,10 +20,9 @@
 #include "store.h"
 #include "store_statement.h"
 
-#define STEP_ROWS    1000
 #define STEP_ROWS_AS "1000"
 
-StaticAssertDecl(STEP_ROWS == 1000, "STEP_ROWS_AS has another number");
+StaticAssertDecl(AUTH_STEP_ROWS == 1000, "STEP_ROWS_AS has another number");
 
 /* A step looks for idle sessions in so many pages of the table (8 MB). */
 #define STEP_PAGES 1024
@@ -152,7 +151,7 @@ StoreSessionsIdle(TimestampTz idle_since)
     ItemPointerSet(&to, (part + 1) * STEP_PAGES, 0);
     deleted = Delete(&statement, (Datum[]){PointerGetDatum(&from), PointerGetDatum(&to),
                                            TimestampTzGetDatum(idle_since)});
-    if (deleted < STEP_ROWS && parts > 1)
+    if (deleted < AUTH_STEP_ROWS && parts > 1)
         WalkOn();
     return deleted;
 }

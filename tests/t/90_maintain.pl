@@ -119,6 +119,7 @@ foreach my $i (0 .. 2)
 }
 like($lines[$_], qr/^none 200=\d\d+$/, 'one that lives: refreshed each time') foreach 3 .. 5;
 like($lines[$_], qr/^maintained=\d+$/, 'and nobody waited for a lock') foreach 6, 7;
+1 while $s->sql('SELECT auth.maintain()') > 0; # on a machine that is too busy the two have not done it all
 is($s->sql('SELECT count(*) FROM auth.sessions WHERE expires_at < now()'), 0, 'what was over is gone');
 is($s->sql("SELECT count(*) FROM auth.sessions WHERE last_used_at < now() - interval '7 days'"), 0, 'what was idle too');
 is(count(), 5000 + 3, 'and nothing else');
