@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test fuzz-tokens fuzz lint sanitize valgrind leaks soak-refresh crash soak docker-check psql help
+.PHONY: run test fuzz-tokens fuzz lint sanitize valgrind leaks soak-refresh crash soak bench docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -58,6 +58,12 @@ soak:
 	@scripts/bootstrap build test
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) FAULT_EVERY=$(or $(FAULT_EVERY),30) scripts/test tests/t/92_soak.pl
 
+bench:
+	@scripts/bootstrap build test bench
+	@scripts/bench; status=$$?; \
+	if [ -z "$$QUICK" ] && [ -e bench/growth.pl ]; then scripts/bench bench/growth.pl || status=1; fi; \
+	exit $$status
+
 # Needs Docker, which bootstrap does not install: see the script.
 docker-check:
 	@scripts/docker-check
@@ -80,6 +86,7 @@ help:
 	@echo 'make sanitize   the tests over HTTP, with the shim under ASan and UBSan, then under TSan'
 	@echo 'make valgrind   the SQL tests in a server under valgrind (TESTS=...)'
 	@echo 'make leaks      what 200,000 requests and 200,000 calls leave behind (LEAK_REQUESTS=...)'
+	@echo 'make bench      throughput, times, memory, each beside what this machine can do (QUICK=1, LINES_ONLY="me refresh")'
 	@echo 'make docker-check  build the images, run them with Docker Compose, try what docs/docker.md says of them'
 	@echo 'make clean      remove what was built'
 
