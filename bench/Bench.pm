@@ -15,7 +15,7 @@ use List::Util qw(max min);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(sql slurp write_file start_shim stop_shim status_of wrk start_wrk finish_wrk pgbench load median spread
+our @EXPORT = qw(sql slurp cores write_file exec_shim start_shim stop_shim status_of wrk start_wrk finish_wrk pgbench load median spread
   harmonic row verdict print_rows write_results);
 
 # ---- Files and processes ------------------------------------------------------------------------
@@ -83,8 +83,9 @@ sub free_port
     return $socket->sockport;
 }
 
-# Start a shim with these arguments: { pid, port, log }.  Its log goes to a file, a line a request, as it would in production.
-sub start_shim
+# Exec a shim with these arguments, and do not wait for it: { pid, port, log, out }.  Its log goes to a file, a line a request,
+# as it would in production.
+sub exec_shim
 {
     my (@arguments) = @_;
     my $port = free_port();
@@ -100,9 +101,15 @@ sub start_shim
     }
     close $write;
     $running{$pid} = 1;
-    my $line = IO::Select->new($read)->can_read(20) ? <$read> : undef;
-    my $shim = { pid => $pid, port => $port, log => $log };
-    defined $line or kill('KILL', $pid), die "the shim did not start: " . slurp($log);
+    return { pid => $pid, port => $port, log => $log, out => $read };
+}
+
+# The same, once it listens.
+sub start_shim
+{
+    my $shim = exec_shim(@_);
+    my $line = IO::Select->new($shim->{out})->can_read(20) ? readline($shim->{out}) : undef;
+    defined $line or die 'the shim did not start: ' . slurp($shim->{log});
     return $shim;
 }
 
@@ -116,12 +123,14 @@ sub stop_shim
     return;
 }
 
-# A figure of /proc/PID/status, in kB: VmHWM (the most memory that it ever had), RssAnon.
+# A figure of /proc/PID/status: VmHWM (the most memory that it ever had, in kB), RssAnon (its own now), Threads.
 sub status_of
 {
     my ($pid, $name) = @_;
     return slurp("/proc/$pid/status") =~ /^\Q$name\E:\s+(\d+)/m ? $1 : die "no $name of process $pid\n";
 }
+
+sub cores { return scalar(() = slurp('/proc/cpuinfo') =~ /^processor\s*:/mg) }
 
 # ---- Load ---------------------------------------------------------------------------------------
 
@@ -168,7 +177,7 @@ sub pgbench
 {
     my ($script, %options) = @_;
     local $ENV{PGUSER} = $options{role} // $ENV{PGUSER};
-    my $text = finish(start('pgbench', '-n', '-M', 'prepared', '-c', $options{clients}, '-j', min($options{clients}, 2), '-T', $options{seconds},
+    my $text = finish(start('pgbench', '-n', '-M', 'prepared', '-c', $options{clients}, '-j', min($options{clients}, cores()), '-T', $options{seconds},
             '-f', write_file('pgbench.sql', $script), @{ $options{arguments} // [] }));
     die "pgbench: $text" if $text !~ /^number of failed transactions: 0 /m || $text !~ /^tps = ([\d.]+) \(without/m;
     return $1;

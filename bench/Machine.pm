@@ -45,10 +45,11 @@ sub describe
     my ($kernel, $architecture) = (POSIX::uname())[2, 4];
     return {
         processor => $processor =~ /^model name\s*: (.*)/m ? "$1" : $architecture,
-        cores => scalar(() = $processor =~ /^processor\s*:/mg),
+        cores => cores(),
         memory_gb => sprintf('%.0f', (slurp('/proc/meminfo') =~ /^MemTotal:\s+(\d+)/m)[0] / 1048576) + 0,
         system => $system,
         kernel => "$kernel $architecture",
+        auth_service => qx("$ENV{AUTH_SERVICE}" --version) =~ s/\n//r,
         postgresql => sql('SHOW server_version'),
         system_call_us => sprintf('%.2f', system_call()) + 0,
         fdatasync_us => fdatasync() + 0,
@@ -60,7 +61,7 @@ sub describe
 sub text
 {
     my ($m) = @_;
-    return "$m->{processor}, $m->{cores} cores, $m->{memory_gb} GB; $m->{system}, Linux $m->{kernel}; PostgreSQL $m->{postgresql}\n"
+    return "$m->{processor}, $m->{cores} cores, $m->{memory_gb} GB; $m->{system}, Linux $m->{kernel}; PostgreSQL $m->{postgresql}; $m->{auth_service}\n"
       . "one system call $m->{system_call_us} us, one fdatasync $m->{fdatasync_us} us; load before the run $m->{load_before}\n";
 }
 

@@ -17,7 +17,7 @@ my $rounds = $ENV{ROUNDS} || ($quick ? 3 : 5);
 my $readers = 1000; # users with tokens
 my $sleepers = 256; # accounts that log in
 my $machine = Machine::describe();
-my $cores = $machine->{cores};
+my $cores = cores();
 my $pgcrypto = sql("SELECT extnamespace::pg_catalog.regnamespace FROM pg_catalog.pg_extension WHERE extname = 'pgcrypto'");
 
 # Seconds of a run.
@@ -122,7 +122,7 @@ sub login
     {
         push @ceiling, $cores / crypt_time();
         push @crypts, pgbench("SELECT $pgcrypto.crypt('Secret' || :client_id, '$salt');", clients => $cores, seconds => seconds(10, 4));
-        my $wrk = wrk($shim, '/auth/login', connections => 64, seconds => seconds(20, 12), script => 'login.lua', arguments => [ $email_file, 2 ], may_fail => 1);
+        my $wrk = wrk($shim, '/auth/login', connections => 64, seconds => seconds(20, 10), script => 'login.lua', arguments => [ $email_file, 2 ], may_fail => 1);
         die "logins: other answers than 200 and 503\n$wrk->{text}" if $wrk->{text} !~ /^other than 200 and 503: 0$/m || $wrk->{failed} != $wrk->{refused};
         push @logins, $wrk->{rate};
         $refused += $wrk->{refused};
@@ -197,12 +197,13 @@ sub crowd
     my @rows;
     foreach my $clients (64, 256, 1000, 2000)
     {
-        my (@memory, @threads, @share, @rate, $failed, $again);
+        my (@memory, @own, @threads, @share, @rate, $failed, $again);
         foreach (1 .. ($quick ? 1 : $rounds))
         {
             my $shim = start_shim();
             my $load = load($shim, clients => $clients, seconds => seconds(10, 6), rate => 0, requests => $request_file);
             push @memory, status_of($shim->{pid}, 'VmHWM') / 1024;
+            push @own, status_of($shim->{pid}, 'RssAnon') / 1024;
             push @threads, status_of($shim->{pid}, 'Threads');
             push @rate, $load->{rate};
             push @share, $load->{median} ? $load->{least} / $load->{median} : 0;
@@ -212,7 +213,8 @@ sub crowd
         }
         my $note = sprintf '%d threads, %.0f requests/s; %d answers were not 200, %d requests were sent again on a new connection', max(@threads), median(@rate), $failed, $again;
         push @rows, row(what => "$clients clients: the slowest client's answers, by the median client's", figures => \@share, unit => '', bound => '>= 0.5', note => $note),
-          row(what => "$clients clients: the shim's memory at most", figures => \@memory, unit => 'MB', bound => $memory_bound{$clients});
+          row(what => "$clients clients: the shim's memory at most", figures => \@memory, unit => 'MB', bound => $memory_bound{$clients},
+            note => sprintf('%.1f MB of it are its own after the load; the rest are pages of the command and its libraries', median(@own)));
     }
     return @rows;
 }
@@ -220,28 +222,19 @@ sub crowd
 # From exec to the first answer that needed the database, in milliseconds.
 sub first_answer
 {
-    my $port = Bench::free_port();
     my $begin = time;
-    my $pid = fork() // die "fork: $!\n";
-    if ($pid == 0)
-    {
-        $ENV{PGUSER} = 'auth_service_shim';
-        open(STDOUT, '>', '/dev/null');
-        open(STDERR, '>', '/dev/null');
-        exec($ENV{AUTH_SERVICE}, 'serve', "--port=$port") or POSIX::_exit(127);
-    }
+    my $shim = exec_shim();
     my $answer = '';
     while ($answer !~ m{^HTTP/1\.1 200})
     {
         die "the shim does not answer\n" if time - $begin > 20;
-        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $shim->{port});
         if (!$socket) { sleep 0.0005; next }
         $socket->syswrite("GET /users/me HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer $tokens[0]\r\n\r\n");
         $socket->sysread($answer, 4096);
     }
     my $took = 1000 * (time - $begin);
-    kill 'TERM', $pid;
-    waitpid $pid, 0;
+    stop_shim($shim);
     return $took;
 }
 
