@@ -12,7 +12,7 @@ use IPC::Run;
 use JSON::PP ();
 use List::Util qw(max min);
 
-# To try it: SIZES="1000 100000" SAMPLE=1000 REFRESHES=100000.
+# To try it: SIZES="1000 100000" SAMPLE=1000 REFRESHES=100000 ROUNDS=2.
 my @sizes = sort { $a <=> $b } split ' ', $ENV{SIZES} // '1000 100000 1000000 5000000';
 my $refreshes = $ENV{REFRESHES} // 1_000_000;
 
@@ -22,7 +22,7 @@ my $sample = $ENV{SAMPLE} // 20_000;
 my $few = min(500, $sample);
 my $refreshed = min(400, int(min($sample, $sizes[0] * 0.9) / 2));
 my $busy = min(10_000, max(10, int($refreshes / 100)));
-use constant { ROUNDS => 5, PAGE_TRIES => 7, EXPIRED => 1_000_000 };
+use constant { ROUNDS => $ENV{ROUNDS} // 5, PAGE_TRIES => 7, EXPIRED => 1_000_000 };
 
 # DESIGN: authenticate at the largest size to that at the smallest; a page of a list at a million, in milliseconds.
 use constant { AUTHENTICATE_RATIO => 1.3, PAGE_MS => 10, PAGE_USERS => 1_000_000 };
