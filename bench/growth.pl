@@ -219,12 +219,13 @@ sub sizes
     return { map { ($_ => sql("SELECT pg_relation_size('$_')")) } @names };
 }
 
-# Sessions that were just logged in, refreshed in turn, a hundred to a transaction.
+# Sessions that were just logged in, refreshed in turn, a hundredth of them to a transaction.
 sub bloat
 {
     sql('DELETE FROM auth.sessions WHERE refresh_counter > 0; VACUUM FULL ANALYZE auth.sessions; SELECT pg_stat_reset()');
+    my $at_once = max(1, int($busy / 100));
     my %result = (refreshes => $refreshes, sessions => sql('SELECT count(*) FROM auth.sessions'), before => sizes());
-    sql('DO $$ DECLARE t text[] := ' . tokens('refresh_token', $busy) . "; BEGIN CALL bench.refresh(t, $refreshes, 100); END \$\$");
+    sql('DO $$ DECLARE t text[] := ' . tokens('refresh_token', $busy) . "; BEGIN CALL bench.refresh(t, $refreshes, $at_once); END \$\$");
     sleep 2; # the statistics of the session that has ended
     $result{after} = sizes();
     @result{qw(updates hot vacuums)} = split /\|/,
