@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test fuzz-tokens fuzz lint sanitize valgrind leaks soak-refresh crash soak bench docker-check psql help
+.PHONY: run test fuzz-tokens fuzz lint sanitize valgrind leaks soak-refresh crash soak bench bench-growth docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -61,7 +61,14 @@ soak:
 bench:
 	@scripts/bootstrap build test bench
 	@scripts/bench; status=$$?; \
-	if [ -z "$$QUICK" ] && [ -e bench/growth.pl ]; then scripts/bench bench/growth.pl || status=1; fi; \
+	if [ -z "$$QUICK" ]; then $(MAKE) -s bench-growth || status=1; fi; \
+	exit $$status
+
+# The picture shows the sizes of this run.
+bench-growth:
+	@scripts/bootstrap build bench
+	@scripts/bench bench/growth.pl; status=$$?; \
+	gnuplot -e "tsv='.build/bench/growth.tsv'; svg='docs/growth.svg'" bench/growth.gnuplot || status=1; \
 	exit $$status
 
 # Needs Docker, which bootstrap does not install: see the script.
@@ -87,6 +94,7 @@ help:
 	@echo 'make valgrind   the SQL tests in a server under valgrind (TESTS=...)'
 	@echo 'make leaks      what 200,000 requests and 200,000 calls leave behind (LEAK_REQUESTS=...)'
 	@echo 'make bench      throughput, times, memory, each beside what this machine can do (QUICK=1, LINES_ONLY="me refresh")'
+	@echo 'make bench-growth  what grows with the number of accounts, up to 5 million, and docs/growth.svg (SIZES="1000 100000", SAMPLE=, REFRESHES=)'
 	@echo 'make docker-check  build the images, run them with Docker Compose, try what docs/docker.md says of them'
 	@echo 'make clean      remove what was built'
 

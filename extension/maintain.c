@@ -71,7 +71,10 @@ auth_service_maintain(PG_FUNCTION_ARGS)
     PreventCommandIfReadOnly("auth.maintain()");
     if (!TakeTurn())
         PG_RETURN_INT64(0);
-    deleted = StoreSessionsExpire(now) + StoreSessionsIdle(IdleSince(now));
+    deleted = StoreSessionsExpire(now);
+    /* While there are as many as a step takes, none looks for others, page by page. */
+    if (deleted < AUTH_STEP_ROWS)
+        deleted += StoreSessionsIdle(IdleSince(now));
     deleted += ThrottleSweep(now);
     if (auth_service_audit_retention > 0)
         deleted += StoreAuditExpire(now - auth_service_audit_retention * USECS_PER_SEC);

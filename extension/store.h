@@ -269,6 +269,9 @@ extern int64 StoreOtherSessionsDelete(int64 user_id, const pg_uuid_t *kept, Time
                                       TimestampTz idle_since);
 extern int64 StoreSessionsLimit(int64 user_id, int64 kept, TimestampTz now, TimestampTz idle_since);
 
+/* A step of maintain deletes so many rows of a kind at most. */
+#define AUTH_STEP_ROWS 1000
+
 extern int64 StoreSessionsExpire(TimestampTz now);
 extern int64 StoreSessionsIdle(TimestampTz idle_since);
 extern int64 StoreAuditExpire(TimestampTz before);

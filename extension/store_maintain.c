@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -19,10 +20,9 @@
 #include "store.h"
 #include "store_statement.h"
 
-#define STEP_ROWS    1000
 #define STEP_ROWS_AS "1000"
 
-StaticAssertDecl(STEP_ROWS == 1000, "STEP_ROWS_AS has another number");
+StaticAssertDecl(AUTH_STEP_ROWS == 1000, "STEP_ROWS_AS has another number");
 
 /* A step looks for idle sessions in so many pages of the table (8 MB). */
 #define STEP_PAGES 1024
@@ -39,15 +39,35 @@ TryTable(const char *name)
     return OidIsValid(id) && ConditionalLockRelationOid(id, RowExclusiveLock) ? id : InvalidOid;
 }
 
+/*
+ * Have the planner read an index in its order and stop at the limit.  Where there is much to delete the
+ * statistics are from a time when there was little; and a plan for little reads, and sorts, all that there is
+ * in each step.
+ */
+static void
+PlanForStep(void)
+{
+    static const char *const others[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort",
+                                         "enable_hashjoin", "enable_mergejoin"};
+    int i;
+
+    for (i = 0; i < lengthof(others); i++)
+        set_config_option(others[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                          false);
+}
+
 static int64
 Delete(Statement *statement, const Datum *values)
 {
+    int settings_level = NewGUCNestLevel();
     StoreCall call;
     int64 count;
 
+    PlanForStep();
     StoreBegin(&call);
     count = (int64)StoreRunLatest(statement, values);
     StoreEnd(&call);
+    AtEOXact_GUC(true, settings_level);
     return count;
 }
 
@@ -131,7 +151,7 @@ StoreSessionsIdle(TimestampTz idle_since)
     ItemPointerSet(&to, (part + 1) * STEP_PAGES, 0);
     deleted = Delete(&statement, (Datum[]){PointerGetDatum(&from), PointerGetDatum(&to),
                                            TimestampTzGetDatum(idle_since)});
-    if (deleted < STEP_ROWS && parts > 1)
+    if (deleted < AUTH_STEP_ROWS && parts > 1)
         WalkOn();
     return deleted;
 }
