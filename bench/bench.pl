@@ -143,11 +143,23 @@ sub make_session_rows
     return;
 }
 
+# How many connections to the database the shim may have, as its log says when it has started.
+sub pool_size
+{
+    my ($shim) = @_;
+    foreach (1 .. 500)
+    {
+        return $1 if slurp($shim->{log}) =~ /"pool_size":(\d+)/;
+        sleep 0.01;
+    }
+    die "the shim's log does not say its pool's size\n";
+}
+
 sub refresh
 {
     my $shim = start_shim();
     my (@update, @refresh, @p99);
-    my $clients = 5 * $cores + 1; # as many as the shim has connections
+    my $clients = pool_size($shim);
     foreach (1 .. $rounds)
     {
         make_session_rows();
