@@ -61,7 +61,7 @@ soak:
 bench:
 	@scripts/bootstrap build test bench
 	@scripts/bench; status=$$?; \
-	if [ -z "$$QUICK" ]; then $(MAKE) -s bench-growth || status=1; fi; \
+	if [ -z "$$QUICK$$LINES_ONLY" ]; then $(MAKE) -s bench-growth || status=1; fi; \
 	exit $$status
 
 # The picture shows the sizes of this run.

@@ -35,6 +35,7 @@ sub make_data
         SELECT auth.register('sleeper' || i || '\@example.com', 'Secret123') FROM pg_catalog.generate_series(1, $sleepers) i;
         WITH h AS MATERIALIZED (SELECT $pgcrypto.crypt('Secret123', $pgcrypto.gen_salt('bf', 12)) AS h)
             UPDATE auth.users SET password_hash = h.h FROM h WHERE email LIKE 'sleeper%';");
+    sql('CREATE SCHEMA bench; GRANT USAGE ON SCHEMA bench TO auth_service_shim');
     sql('VACUUM ANALYZE');
     return;
 }
@@ -71,7 +72,7 @@ sub make_token_rows
     my $columns = join ', ', map { "t$_ text" } 0 .. 15;
     my $storage = join ', ', map { "ALTER t$_ SET STORAGE PLAIN" } 0 .. 15;
     my $rows = join ', ', map { my $row = $_; "($row, " . join(', ', map { "'$tokens[16 * ($row - 1) + $_]'" } 0 .. 15) . ')' } 1 .. int($readers / 16);
-    sql("CREATE SCHEMA bench; GRANT USAGE ON SCHEMA bench TO auth_service_shim; CREATE TABLE bench.tokens (id integer PRIMARY KEY, $columns); ALTER TABLE bench.tokens $storage;
+    sql("CREATE TABLE bench.tokens (id integer PRIMARY KEY, $columns); ALTER TABLE bench.tokens $storage;
         INSERT INTO bench.tokens VALUES $rows; GRANT SELECT ON bench.tokens TO auth_service_shim; VACUUM ANALYZE bench.tokens");
     return;
 }

@@ -100,24 +100,27 @@ connect_one(struct db_pool *pool)
         pool->pause = PAUSE_MAX;
     /* Many fronts do not come back at the same moment. */
     pool->connect_after = clock_now() + pool->pause - clock_microseconds() % (pool->pause / 4);
-    pool_wake_all(pool);
+    pool_dismiss_hopeless(pool);
 }
 
 static void *
 run(void *context)
 {
     struct db_pool *pool = context;
+    bool is_first = true; /* one is made before it is asked for, while the threads of HTTP are */
 
     pthread_mutex_lock(&pool->mutex);
     while (!pool->stopping) {
         struct timespec until = clock_timespec(pool->connect_after);
 
-        if (!pool_wants_more(pool))
+        if (!pool_wants_more(pool) && !is_first)
             pthread_cond_wait(&pool->demand, &pool->mutex);
         else if (clock_now() < pool->connect_after)
             pthread_cond_timedwait(&pool->demand, &pool->mutex, &until);
-        else
+        else {
             connect_one(pool);
+            is_first = false;
+        }
     }
     pthread_mutex_unlock(&pool->mutex);
     return NULL;

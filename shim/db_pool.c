@@ -6,7 +6,9 @@
  * another transaction has locked or for an application's function, is kept from taking all: 20 that wait for one
  * account leave connections to those that hash, and one to those that only read.
  */
+#define _GNU_SOURCE /* sem_clockwait */
 #include <poll.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,12 +24,13 @@
 /* More input than this on an idle connection, and it is given up. */
 #define IDLE_READS_MAX 8
 
-/* A thread that waits for a connection. */
+/* A thread that waits for a connection.  It is called once, and out of the line then. */
 struct pool_waiter {
     struct pool_waiter *next;
-    pthread_cond_t wake;
     enum pool_use use;
-    struct connection *granted;
+    struct connection *granted; /* NULL when it is called: there is no hope of one */
+    bool is_called;
+    sem_t called; /* unlike a condition it wakes nobody who then waits for the mutex */
 };
 
 static bool
@@ -148,6 +151,16 @@ pool_wants_more(const struct db_pool *pool)
     return false;
 }
 
+/* Who is called may be gone after this. */
+static void
+call_waiter(struct db_pool *pool, struct pool_waiter *waiter, struct connection *granted)
+{
+    leave_line(pool, waiter);
+    waiter->granted = granted;
+    waiter->is_called = true;
+    sem_post(&waiter->called);
+}
+
 void
 pool_serve_line(struct db_pool *pool)
 {
@@ -155,26 +168,18 @@ pool_serve_line(struct db_pool *pool)
     struct pool_waiter *next;
 
     for (waiter = pool->line; waiter != NULL && pool->idle_count > 0; waiter = next) {
+        struct connection *idle;
+
         next = waiter->next;
         if (!may_have_one(pool, waiter))
             continue;
-        leave_line(pool, waiter);
-        waiter->granted = pool->idle[--pool->idle_count];
-        waiter->granted->use = waiter->use;
+        idle = pool->idle[--pool->idle_count];
+        idle->use = waiter->use;
         pool->slow += waiter->use == USE_SLOW;
-        pthread_cond_signal(&waiter->wake);
+        call_waiter(pool, waiter, idle);
     }
     if (pool_wants_more(pool))
         pthread_cond_signal(&pool->demand);
-}
-
-void
-pool_wake_all(struct db_pool *pool)
-{
-    struct pool_waiter *waiter;
-
-    for (waiter = pool->line; waiter != NULL; waiter = waiter->next)
-        pthread_cond_signal(&waiter->wake);
 }
 
 /* Whether there is no connection, and none will be made soon: the last attempt has just failed. */
@@ -185,6 +190,13 @@ is_hopeless(const struct db_pool *pool)
            clock_now() < pool->connect_after;
 }
 
+void
+pool_dismiss_hopeless(struct db_pool *pool)
+{
+    while (pool->line != NULL && is_hopeless(pool))
+        call_waiter(pool, pool->line, NULL);
+}
+
 /* Wait for a connection that is made; NULL at the deadline, or where there is no hope of one, and why. */
 static struct connection *
 take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long long deadline,
@@ -193,17 +205,20 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
     struct timespec until = clock_timespec(deadline);
     struct pool_waiter waiter = {.use = use};
 
+    sem_init(&waiter.called, 0, 0);
     pthread_mutex_lock(&pool->mutex);
-    clock_condition(&waiter.wake);
     join_line(pool, &waiter, in_front);
     pool_serve_line(pool);
-    while (waiter.granted == NULL && !is_hopeless(pool))
-        if (pthread_cond_timedwait(&waiter.wake, &pool->mutex, &until) != 0)
-            break;
-    leave_line(pool, &waiter);
-    pthread_cond_destroy(&waiter.wake);
-    *why = pool->unmade_count + pool->connecting >= pool->size ? DB_UNAVAILABLE : DB_BUSY;
+    pool_dismiss_hopeless(pool);
     pthread_mutex_unlock(&pool->mutex);
+    if (sem_clockwait(&waiter.called, CLOCK_MONOTONIC, &until) != 0 || waiter.granted == NULL) {
+        pthread_mutex_lock(&pool->mutex);
+        if (!waiter.is_called)
+            leave_line(pool, &waiter);
+        *why = pool->unmade_count + pool->connecting >= pool->size ? DB_UNAVAILABLE : DB_BUSY;
+        pthread_mutex_unlock(&pool->mutex);
+    }
+    sem_destroy(&waiter.called);
     return waiter.granted;
 }
 

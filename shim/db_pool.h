@@ -93,6 +93,6 @@ bool pool_wants_more(const struct db_pool *pool);
 void pool_serve_line(struct db_pool *pool);
 
 /* An attempt to connect has failed: who has no hope is told; the mutex is held. */
-void pool_wake_all(struct db_pool *pool);
+void pool_dismiss_hopeless(struct db_pool *pool);
 
 #endif
