@@ -144,7 +144,7 @@ is($s->request('PUT', '/users/balance', token => $token{ann}, json => { amount =
 # The whole table: every connection waits.
 $lock->query_safe('BEGIN; LOCK TABLE auth.users IN ACCESS EXCLUSIVE MODE');
 @answers = $s->parallel(14, sub {
-    return $s->request('GET', '/users/me', token => $token{bob})->{status} if $_[0] <= 12;
+    return $s->request('GET', '/auth/sessions', token => $token{bob})->{status} if $_[0] <= 12;
     sleep 0.5;
     my $began = time;
     my $status = $s->request('GET', $_[0] == 13 ? '/health/ready' : '/health/live')->{status};

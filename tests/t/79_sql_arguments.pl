@@ -15,7 +15,7 @@ my $started = $s->sql('SELECT pg_postmaster_start_time()');
 srand(79);
 my $random = join '', map { my $c = int rand 0x11_0000; $c == 0 || $c >= 0xd800 && $c <= 0xdfff || $c == 0x27 || $c == 0x5c ? 'x' : chr $c } 1 .. 300;
 
-# What an argument of a type is given ($1 stands for 100 MB); the rest of a call is of the plain ones, which come first.
+# What an argument of a type is given ($1 stands for 20 MB); the rest of a call is of the plain ones, which come first.
 my $texts = [ "'ann\@example.com'", 'NULL', "''", "' '", "E'\\n\\t'", "'$random'", "'null'", "'{}'", "'[1]'", "'{\"a\":1}'", "repeat('a', 1000000)", "repeat('{\"a\":', 100000)", "repeat('[', 1000000)", '$1', "repeat(E'\\x01', 300)", "'%s%n' || chr(1114109)" ];
 my $numbers = [ '1', 'NULL', '0', '-1' ];
 my %values = (
@@ -50,7 +50,7 @@ BEGIN
     BEGIN
         IF whose <> 'operator' THEN SET LOCAL ROLE regress_79_app; END IF;
         IF whose = 'identity' THEN PERFORM auth.authenticate(current_setting('regress.token')); END IF;
-        long := CASE WHEN strpos(call, '$1') > 0 THEN repeat('ü', 50000000) END;
+        long := CASE WHEN strpos(call, '$1') > 0 THEN repeat('ü', 10000000) END;
         began := clock_timestamp();
         EXECUTE 'SELECT left((' || call || ')::text, 1)' INTO answer USING long;
         -- Whatever it did is undone.
