@@ -50,7 +50,7 @@ foreach (
 # ---- load.c -----------------------------------------------------------------------------------------
 
 my $s = AuthService->start('bench');
-my $program = "$PostgreSQL::Test::Utils::tmp_check/load";
+my $program = "$PostgreSQL::Test::Utils::tmp_check/bench_load";
 is(system($ENV{CC} // 'cc', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-O2', '-o', $program, 'bench/load.c'), 0, 'load.c builds');
 $s->register('ann@example.com');
 my $token = $s->login('ann@example.com')->{access_token};
@@ -59,7 +59,7 @@ my $token = $s->login('ann@example.com')->{access_token};
 sub load
 {
     my ($token, $clients, $rate) = @_;
-    my $file = "$PostgreSQL::Test::Utils::tmp_check/requests";
+    my $file = "$PostgreSQL::Test::Utils::tmp_check/bench_requests";
     open(my $out, '>', $file) or die;
     print $out "GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\n\r\n";
     close $out;
