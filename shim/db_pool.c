@@ -28,7 +28,7 @@
 struct pool_waiter {
     struct pool_waiter *next;
     enum pool_use use;
-    struct connection *granted; /* NULL when it is called: there is no hope of one */
+    _Atomic(struct connection *) granted; /* NULL when it is called: there is no hope of one */
     bool is_called;
     sem_t called; /* unlike a condition it wakes nobody who then waits for the mutex */
 };
@@ -156,8 +156,8 @@ static void
 call_waiter(struct db_pool *pool, struct pool_waiter *waiter, struct connection *granted)
 {
     leave_line(pool, waiter);
-    waiter->granted = granted;
     waiter->is_called = true;
+    atomic_store(&waiter->granted, granted);
     sem_post(&waiter->called);
 }
 
@@ -211,7 +211,8 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
     pool_serve_line(pool);
     pool_dismiss_hopeless(pool);
     pthread_mutex_unlock(&pool->mutex);
-    if (sem_clockwait(&waiter.called, CLOCK_MONOTONIC, &until) != 0 || waiter.granted == NULL) {
+    if (sem_clockwait(&waiter.called, CLOCK_MONOTONIC, &until) != 0 ||
+        atomic_load(&waiter.granted) == NULL) {
         pthread_mutex_lock(&pool->mutex);
         if (!waiter.is_called)
             leave_line(pool, &waiter);

@@ -253,18 +253,20 @@ shared_call(struct db_pool *pool, struct call *call, long long moment, enum db_o
 {
     struct shared *shared = choose_shared(pool);
     struct ticket ticket = {.call = call, .refused = DB_DONE};
+    bool leads;
 
     sem_init(&ticket.turn, 0, 0);
     atomic_fetch_add(&shared->count, 1);
     pthread_mutex_lock(&shared->mutex);
     append(&shared->come, &ticket);
-    if (!shared->is_led)
+    leads = !shared->is_led;
+    if (leads)
         ticket.state = TICKET_LEADS;
     shared->is_led = true;
     pthread_mutex_unlock(&shared->mutex);
-    if (ticket.state != TICKET_LEADS)
-        while (sem_wait(&ticket.turn) != 0)
-            continue;
+    /* From now on its state is others' business, until they say so. */
+    while (!leads && sem_wait(&ticket.turn) != 0)
+        continue;
     if (ticket.state == TICKET_LEADS) {
         lead(pool, shared, &ticket, moment);
         resign(pool, shared);
