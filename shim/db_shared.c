@@ -14,7 +14,6 @@
  */
 #include <semaphore.h>
 
-#include "clock.h"
 #include "db_shared.h"
 
 enum ticket_state { TICKET_WAITS, TICKET_LEADS, TICKET_ENDED };
