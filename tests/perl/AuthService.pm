@@ -182,6 +182,9 @@ sub request
     return $answer;
 }
 
+# End the server processes of the fronts, and wait until they are gone: one that is still ending would take a request with it.
+sub end_backends { $_[0]->sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'auth_service_shim'"); return }
+
 # Make an account over HTTP; its id.
 sub register
 {

@@ -40,8 +40,7 @@ foreach my $mode ('fast', 'immediate')
 # Restarted between two requests: the idle connections are found dead before they are used.
 $s->node->restart;
 is($s->request('GET', '/users/me', token => $token)->{status}, 200, 'restarted: the first request after it is served');
-$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
-sleep 0.3;
+$s->end_backends;
 is($s->request('GET', '/users/me', token => $token)->{status}, 200, 'backends terminated: served');
 
 # Started before the database.
@@ -53,7 +52,7 @@ recovers('started before the database');
 
 # It ends in order: what is under way is answered first.
 $s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 14');
-$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+$s->end_backends;
 my $shim = $s->{shims}[-1]{pid};
 my @answers = $s->parallel(3, sub {
     if ($_[0] == 3)

@@ -240,7 +240,7 @@ is(requests($locked, '/users/profile', 'PUT', 503) - requests($made, '/users/pro
 
 # More logins at once than there are places: who got 503, and why.
 $s->sql('ALTER DATABASE auth_service SET auth_service.bcrypt_cost = 11');
-$s->sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+$s->end_backends;
 sub refused { my ($m, $reason) = @_; return $m->{qq(auth_service_http_unavailable_total{reason="$reason"})} }
 $before = metrics();
 my @statuses = $s->parallel(14, sub { $s->request('POST', '/auth/login', form => [ username => 'nobody@example.com', password => 'Secret123' ])->{status} });

@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep);
 my $s = AuthService->start('durability', fsync => 1);
 is($s->sql('SHOW fsync'), 'on', 'fsync is on');
 $s->sql('ALTER DATABASE auth_service SET synchronous_commit = off');
-$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+$s->end_backends;
 is($s->sql('SHOW synchronous_commit'), 'off', 'and commits are not waited for by default');
 my (%dead, %alive);
 foreach my $i (1 .. 10)

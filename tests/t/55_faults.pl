@@ -103,12 +103,12 @@ $s->node->restart;
 
 # ---- Read-only -----------------------------------------------------------------------------------
 $s->sql('ALTER DATABASE auth_service SET default_transaction_read_only = on');
-$s->sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+$s->end_backends;
 is(me('ann')->{status}, 200, 'read-only: what reads is served');
 $answer = $s->request('POST', '/auth/login', form => [ username => 'ann@example.com', password => 'Secret123' ]);
 is("$answer->{status} $answer->{headers}{'retry-after'}", '503 1', 'read-only: a login is not');
 $s->node->safe_psql('postgres', 'ALTER DATABASE auth_service RESET default_transaction_read_only');
-$s->sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+$s->end_backends;
 recovers('writable again');
 
 # ---- A full disk -----------------------------------------------------------------------------------

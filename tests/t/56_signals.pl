@@ -164,7 +164,6 @@ my $hba = $s->node->data_dir . '/pg_hba.conf';
 my $rules = slurp_file($hba);
 { open(my $out, '>', $hba) or die; print $out "local all auth_service_shim scram-sha-256\n$rules"; }
 $s->node->reload;
-sub end_backends { $s->sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'auth_service_shim'"); return }
 sub password { $s->sql("ALTER ROLE auth_service_shim PASSWORD '$_[0]'"); return }
 password('Sesame-1');
 put("POSTGRES_PASSWORD=Sesame-1\n");
@@ -172,7 +171,7 @@ $s->shim("--env-file=$file", '--pool-size=4');
 is(me(), 200, 'the password is in the file');
 password('Sesame-2');
 is(me(), 200, 'another password: the connections that there are go on');
-end_backends();
+$s->end_backends;
 is(me(), 503, 'others cannot be made');
 put("POSTGRES_PASSWORD=Sesame-2\n");
 is(reload(), 'reloaded', 'SIGHUP');

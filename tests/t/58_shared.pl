@@ -11,7 +11,6 @@ my @users = map { "user$_\@example.com" } 1 .. 8;
 my %id = map { $_ => $s->register($_) } @users;
 my %token = map { $_ => $s->login($_)->{access_token} } @users;
 my $mine = "usename = 'auth_service_shim'";
-sub drop_all { return $s->sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE $mine") }
 
 # Clients of different users, some with tokens that are refused: what each has got, and who of them got something else.
 sub crowd
@@ -38,7 +37,7 @@ sub crowd
 sub odd { return join "\n", grep { !/^good:[1-9]/ } @_ }
 
 # Statements are prepared by whoever needs them first, a call that is refused as well.
-drop_all();
+$s->end_backends;
 my @got = crowd(24, 2);
 is(odd(@got), '', 'each gets his own, and 401 where the token is bad');
 is(scalar(grep { !/refused:0$/ } @got), 0, 'and nobody anything else');
@@ -46,7 +45,7 @@ cmp_ok($s->sql("SELECT count(*) FROM pg_stat_activity WHERE $mine"), '<=', 2 + 1
 
 # A connection that ends takes with it what was sent over it, not what comes after.
 my $killer = fork() // die;
-if ($killer == 0) { for (1 .. 20) { sleep 0.1; drop_all() } POSIX::_exit(0) }
+if ($killer == 0) { for (1 .. 20) { sleep 0.1; $s->end_backends } POSIX::_exit(0) }
 @got = crowd(16, 5, 503 => 1);
 waitpid $killer, 0;
 is(odd(@got), '', 'backends end: 503, or the right answer');

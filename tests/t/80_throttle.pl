@@ -11,8 +11,7 @@ my $s = AuthService->start('throttle', throttle => 1, conf => "max_prepared_tran
 sub setting
 {
     $s->sql("ALTER DATABASE auth_service SET auth_service.$_[0] = $_[1]");
-    $s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
-    $s->node->poll_query_until('auth_service', "SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+    $s->end_backends;
 }
 sub forget { $s->sql('DELETE FROM auth.login_throttle') }
 # As if a key's failures after the free ones had gone on: a delay of seconds is not over before the next line on a slow machine.

@@ -18,7 +18,7 @@ is($s->sql('SHOW fsync'), 'on', 'fsync is on');
 # Longer than a start of the server, or the tests' own delay would make a refresh that is asked again a reuse.
 $s->sql('ALTER DATABASE auth_service SET auth_service.refresh_token_grace = 600');
 $s->sql('ALTER DATABASE auth_service SET synchronous_commit = off'); # the functions see to it themselves
-$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'auth_service_shim'");
+$s->end_backends;
 
 # A request without the OpenAPI check, for speed: (status, JSON).
 sub ask

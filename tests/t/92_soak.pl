@@ -26,7 +26,7 @@ my $shim_role = 'auth_service_shim';
 # A test's own delays are no reuse of a token.
 $s->sql('ALTER DATABASE auth_service SET auth_service.refresh_token_grace = 900');
 $s->sql("SELECT auth.set_role(auth.register('root\@example.com', 'Secret123'), 'admin')");
-$s->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '$shim_role'");
+$s->end_backends;
 # A user whose login is asked for by the hundred.
 $s->register('flood@example.com');
 
