@@ -9,7 +9,7 @@
 
 #include "http.h"
 
-/* Read the viewer's files; where one is missing, /docs says how to get them. */
+/* Open the viewer's files; where one is missing, /docs says how to get them. */
 void docs_open(const char *folder);
 void docs_close(void);
 

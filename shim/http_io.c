@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "buffer.h"
 #include "clock.h"
@@ -30,6 +31,9 @@
 
 /* Up to this size head and body go out together. */
 #define COPIED_BODY_MAX 65536
+
+/* A file is sent in pieces of this size. */
+#define FILE_PIECE 8192
 
 /* When this thread last had something to do: its connection came, or an answer was sent. */
 static _Thread_local long long last_busy;
@@ -114,6 +118,32 @@ write_all(struct mg_connection *connection, const char *data, size_t length)
     return mg_write(connection, data, length) == (int)length;
 }
 
+/* Send the first bytes of a file; false where it has fewer, too. */
+static bool
+write_file(struct mg_connection *connection, int file, size_t length)
+{
+    char piece[FILE_PIECE];
+    size_t sent = 0;
+
+    while (sent < length) {
+        size_t left = length - sent;
+        ssize_t n = pread(file, piece, left < FILE_PIECE ? left : FILE_PIECE, (off_t)sent);
+
+        if (n <= 0 || !write_all(connection, piece, (size_t)n))
+            return false;
+        sent += (size_t)n;
+    }
+    return true;
+}
+
+static bool
+write_body(struct mg_connection *connection, const struct http_response *response)
+{
+    if (response->body_file != 0)
+        return write_file(connection, response->body_file, response->body_length);
+    return write_all(connection, response->body, response->body_length);
+}
+
 /* The one line of a request.  Its status alone decides on the level, but for an error in our words. */
 static void
 log_request(const struct mg_request_info *info, const struct http_request *request,
@@ -189,7 +219,7 @@ http_write_response(struct mg_connection *connection, const struct http_request 
     metrics_add_request(request, response);
     add_head(&out, config, request, response);
     /* A large body is not copied. */
-    if (has_body && response->body_length <= COPIED_BODY_MAX) {
+    if (has_body && response->body_file == 0 && response->body_length <= COPIED_BODY_MAX) {
         buffer_add(&out, response->body, response->body_length);
         has_body = false;
     }
@@ -198,7 +228,7 @@ http_write_response(struct mg_connection *connection, const struct http_request 
 
     place_wait(PLACE_SENDS, (long long)config->request_timeout * 1000);
     is_sent = buffer_ok(&out) && write_all(connection, out.data, out.length) &&
-              (!has_body || write_all(connection, response->body, response->body_length));
+              (!has_body || write_body(connection, response));
     if (!is_sent)
         mg_disable_connection_keep_alive(connection);
     place_work();

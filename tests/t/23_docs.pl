@@ -74,7 +74,12 @@ my ($bytes) = $s->raw("${get}If-None-Match: $etag\r\n\r\n${get}\r\nGET /docs/swa
 is(join(' ', $bytes =~ m{HTTP/1\.1 (\d+)}g), '304 200 200 200', 'on one connection: all answered');
 like($s->shim_log, qr{"method":"HEAD","route":"/docs/init\.js","status":200}, 'the log has them');
 
-# The files are read at the start; what happens to them later is felt at the next.
+# The files are opened at the start; what happens to their names later is felt at the next.  One that has become
+# shorter ends its answer early, and nothing else.
+truncate "$folder/swagger-ui-bundle.js", 3 or die;
+my ($cut, $closed) = $s->raw("GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n");
+ok($closed && $cut =~ /^HTTP\/1.1 200 .*\r\n\r\n.{3}\z/s, 'a file that is cut: what there is, and the end of the connection') or diag $cut;
+is($s->request('GET', '/')->{status}, 200, 'and all else works');
 unlink "$folder/swagger-ui.css";
 is($s->request('GET', '/docs/swagger-ui.css')->{content}, '.a{}', 'a file that is gone: still served');
 foreach ([ 'a missing file', $folder ], [ 'a missing folder', "$folder/nowhere" ], [ 'a folder in the place of a file', $folder ])
