@@ -41,7 +41,7 @@ const struct option_row options[] = {
      .environment = {"AUTH_SERVICE_THREADS"},
      .offset = FIELD(threads),
      NUMBER(1, 4096),
-     .initial = "512",
+     .initial = "256",
      .help = "connections served at the same time"},
     {.name = "max-body",
      .environment = {"AUTH_SERVICE_MAX_BODY"},
