@@ -144,6 +144,17 @@ sub make_session_rows
     return;
 }
 
+# Refreshes by so many clients of the database's, a second, each with the token that the one before has given.
+sub refresh_statements
+{
+    my ($clients, $seconds) = @_;
+    my @sessions = log_in($clients);
+    sql('DROP TABLE IF EXISTS bench.refreshes; CREATE TABLE bench.refreshes (id integer PRIMARY KEY, token text); INSERT INTO bench.refreshes VALUES '
+          . join(', ', map { "($_, '$sessions[$_][2]')" } 0 .. $#sessions) . '; GRANT SELECT ON bench.refreshes TO auth_service_shim');
+    return pgbench("\\if :is_first\nSELECT token AS r FROM bench.refreshes WHERE id = :client_id \\gset\n\\set is_first 0\n\\endif\n"
+          . "SELECT refresh_token AS r FROM auth.refresh(:r) \\gset\n", clients => $clients, seconds => $seconds, role => 'auth_service_shim', arguments => [ '-D', 'is_first=1' ]);
+}
+
 # How many connections to the database the shim may have, as its log says when it has started.
 sub pool_size
 {
@@ -159,13 +170,14 @@ sub pool_size
 sub refresh
 {
     my $shim = start_shim();
-    my (@update, @refresh, @p99);
+    my (@update, @statement, @refresh, @p99);
     my $clients = pool_size($shim);
     foreach (1 .. $rounds)
     {
         make_session_rows();
         push @update, pgbench("\\set id random(1, $readers)\nUPDATE bench.sessions SET last_used_at = pg_catalog.clock_timestamp(),"
               . " refresh_counter = refresh_counter + 1 WHERE user_id = :id;", clients => $clients, seconds => seconds(10, 4));
+        push @statement, refresh_statements($clients, seconds(10, 4));
         my $sessions = write_file('sessions', join '', map { "$_->[2]\n" } log_in(256));
         my $wrk = wrk($shim, '/auth/refresh', connections => 64, seconds => seconds(10, 4), script => 'refresh.lua', arguments => [ $sessions, 2 ]);
         push @refresh, $wrk->{rate};
@@ -173,6 +185,7 @@ sub refresh
     }
     stop_shim($shim);
     return (
+        row(what => "refresh() alone, pgbench, $clients clients", figures => \@statement, unit => '/s'),
         row(what => 'POST /auth/refresh, 64 connections', figures => \@refresh, ceilings => \@update, unit => '/s',
             bound => median(@update) >= 8400 ? '>= 8,400' : '>= 0.75 of the ceiling',
             note => "tokens rotate, fsync is on; the ceiling is pgbench with $clients clients that each update a row by its key; 8,400/s where the ceiling is above that"),
