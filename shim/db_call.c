@@ -5,8 +5,9 @@
  * A connection is always in pipeline mode.  A call sends, before it reads anything, the
  * authentication, the statement and one Sync: PostgreSQL runs them in one implicit transaction, so
  * the identity that the first sets is the second's, and ends with it; and after an error it runs
- * none of those that follow.  Statements are prepared at their first use, in the same round trip, each
- * with a Sync of its own: whatever becomes of the call, the statement is there for those behind it.
+ * none of those that follow.  Statements are prepared at their first use, in the same round trip, before
+ * anything is executed: they are there for the calls behind it whatever becomes of this one, since they outlive
+ * a transaction that is rolled back.
  */
 #include <errno.h>
 #include <poll.h>
@@ -36,15 +37,14 @@ static const struct db_statement origin_statement = {
 
 /* ---- Sending ---------------------------------------------------------------------------- */
 
-/* Tell the server where a transaction ends. */
+/* Tell the server where the transaction ends. */
 static bool
-send_sync(struct call *call)
+send_sync(PGconn *pg)
 {
-    call->syncs_sent++;
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-    return PQsendPipelineSync(call->connection->pg) == 1;
+    return PQsendPipelineSync(pg) == 1;
 #else
-    return PQpipelineSync(call->connection->pg) == 1;
+    return PQpipelineSync(pg) == 1;
 #endif
 }
 
@@ -65,7 +65,7 @@ prepare(struct call *call, const struct db_statement *statement)
     name_statement(name, statement);
     call->prepares[call->sent++] = statement->id;
     connection->prepared |= UINT64_C(1) << statement->id;
-    return PQsendPrepare(connection->pg, name, statement->sql, 0, NULL) == 1 && send_sync(call);
+    return PQsendPrepare(connection->pg, name, statement->sql, 0, NULL) == 1;
 }
 
 static bool
@@ -107,7 +107,7 @@ call_send(struct call *call, struct connection *connection)
            (caller->token == NULL || execute(call, &authenticate_statement, &caller->token)) &&
            (!caller->is_admin || execute(call, &require_admin_statement, NULL)) &&
            (caller->origin == NULL || execute_origin(call, caller->origin)) &&
-           execute(call, call->statement, call->parameters) && send_sync(call);
+           execute(call, call->statement, call->parameters) && send_sync(connection->pg);
 }
 
 bool
@@ -154,8 +154,8 @@ note_prepared(struct call *call, const PGresult *result)
 }
 
 /*
- * Where an answer is missing before the last Sync's, for want of memory, what is kept might be the answer to
- * another statement.
+ * Where an answer is missing before the Sync's, for want of memory, what is kept might be the answer to another
+ * statement.
  */
 enum call_state
 call_read(struct call *call)
@@ -171,8 +171,7 @@ call_read(struct call *call)
                 return CALL_LOST;
         } else if (PQresultStatus(next) == PGRES_PIPELINE_SYNC) {
             PQclear(next);
-            if (++call->syncs_received == call->syncs_sent)
-                return call->received == call->sent ? CALL_ANSWERED : CALL_LOST;
+            return call->received == call->sent ? CALL_ANSWERED : CALL_LOST;
         } else {
             note_prepared(call, next);
             note_identity(call, next);

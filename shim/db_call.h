@@ -27,8 +27,6 @@ struct call {
                  STATEMENTS_OF_A_CALL]; /* for each result due: the statement to prepare, or -1 */
     int sent;                           /* so many results are due */
     int received;
-    int syncs_sent;
-    int syncs_received;
 };
 
 enum call_state {
