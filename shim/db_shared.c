@@ -83,7 +83,7 @@ choose_shared(struct db_pool *pool)
     struct shared *best = &pool->shared[0];
     int i;
 
-    for (i = 1; i < pool->shared_count && atomic_load(&best->count) > 0; i++)
+    for (i = 1; i < pool->shared_count; i++)
         if (atomic_load(&pool->shared[i].count) < atomic_load(&best->count))
             best = &pool->shared[i];
     return best;
