@@ -28,7 +28,7 @@ run_alone(struct call *call, struct connection *connection)
     }
     if (state == CALL_LOST)
         call_lose(call);
-    if (!call_leaves_clean(call) || !pool_is_idle(connection))
+    if (!call_leaves_clean(call))
         pool_drop(connection);
 }
 

@@ -223,8 +223,9 @@ take_connection(struct db_pool *pool, enum pool_use use, bool in_front, long lon
     return waiter.granted;
 }
 
-bool
-pool_is_idle(const struct connection *connection)
+/* Whether nothing is on its way over a connection, and nothing is open in it. */
+static bool
+is_idle(const struct connection *connection)
 {
     PGconn *pg = connection->pg;
 
@@ -244,7 +245,7 @@ pool_drop(struct connection *connection)
 static void
 put_back(struct db_pool *pool, struct connection *connection)
 {
-    if (connection->generation != pool->generation)
+    if (connection->generation != pool->generation || !is_idle(connection))
         pool_drop(connection);
     if (connection->pg != NULL)
         pool->idle[pool->idle_count++] = connection;

@@ -77,11 +77,8 @@ struct db_pool {
 struct connection *pool_get(struct db_pool *pool, enum pool_use use, long long deadline,
                             enum db_outcome *why);
 
-/* Put a connection back, dropped or not. */
+/* Put a connection back, dropped or not; one that is not idle is dropped. */
 void pool_give(struct db_pool *pool, struct connection *connection);
-
-/* Whether nothing is on its way over a connection, and nothing is open in it. */
-bool pool_is_idle(const struct connection *connection);
 
 /* Close a connection that cannot be used again. */
 void pool_drop(struct connection *connection);

@@ -123,7 +123,7 @@ give_back(struct db_pool *pool, struct shared *shared)
 
     if (connection == NULL)
         return;
-    if (shared->is_spoilt || !pool_is_idle(connection))
+    if (shared->is_spoilt)
         pool_drop(connection);
     shared->connection = NULL;
     shared->is_spoilt = false;
