@@ -37,7 +37,8 @@ faults(0, 0, 0);
 PostgreSQL::Test::Utils::append_to_file($control, pack 'l', 0);
 {
     local @ENV{qw(LD_PRELOAD SHIM_FAULTS)} = ("$folder/shim_faults.so", $control);
-    $s->shim('--threads=16', '--pool-size=3', '--request-timeout=3');
+    # Six: brief calls share a connection.
+    $s->shim('--threads=16', '--pool-size=6', '--request-timeout=3');
 }
 my $shim = $s->{shims}[0]{pid};
 sub count_in { my @entries = glob "/proc/$shim/$_[0]/*"; return scalar @entries }
@@ -177,9 +178,9 @@ my $again = '';
 for (1 .. 20) { $again = round($accounts[0], 'again'); last if $again =~ /^18 0 0 $/; select undef, undef, undef, 0.2 }
 is($again, '18 0 0 ', 'afterwards: every answer is the one that it should be');
 $socket = undef;
-for (1 .. 50) { last if count_in('fd') <= $baseline[0] + 2; select undef, undef, undef, 0.1 }
-# Two connections to the database may have come since.
-cmp_ok(count_in('fd'), '<=', $baseline[0] + 2, "descriptors: as before, $baseline[0], or two more");
+for (1 .. 50) { last if count_in('fd') <= $baseline[0] + 5; select undef, undef, undef, 0.1 }
+# The pool's other connections to the database may have come since.
+cmp_ok(count_in('fd'), '<=', $baseline[0] + 5, "descriptors: as before, $baseline[0], or five more");
 is(count_in('task'), $baseline[1], "threads: $baseline[1]");
 unlike($s->server_log, qr/PANIC|terminated by signal/, 'the server saw nothing of it');
 is($s->stop_shim, 0, 'the shim ends as it should');
