@@ -33,7 +33,8 @@ RowTable row_users = {.name = "users",
                                   "last_activity_at", "takes_imported_tokens"}};
 RowTable row_sessions = {.name = "sessions",
                          .columns = {"expires_at", "refresh_counter", "refresh_nonce",
-                                     "previous_nonce", "older_generations"}};
+                                     "previous_nonce", "older_generations", "refresh_key",
+                                     "sealed_by"}};
 RowTable row_signing_keys = {.name = "signing_keys", .columns = {"retired_at", "verifies_until"}};
 
 /* ---- Where the tables are --------------------------------------------------------------- */

@@ -171,27 +171,23 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
 bool
 StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key, SealId *sealed_by)
 {
-    static Statement statement = {
-        "SELECT s.refresh_key, s.sealed_by FROM auth.sessions s WHERE s.user_id" EQ "$1 AND s.id" EQ
-        "$2",
-        2,
-        {INT8OID, UUIDOID},
-        NULL};
-    Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id)};
-    StoreCall call;
+    Row row;
     bool found;
 
-    StoreBegin(&call);
-    found = StoreRead(&statement, values) == 1;
+    RowsBegin();
+    found = RowFindSession(user_id, id, &row);
     if (found) {
-        bytea *key = DatumGetByteaPP(ColumnNotNull(1));
+        bytea *key = DatumGetByteaPP(RowColumnNotNull(&row, SESSIONS_REFRESH_KEY));
+        bool is_null;
+        Datum seal = RowColumn(&row, SESSIONS_SEALED_BY, &is_null);
 
         if (VARSIZE_ANY_EXHDR(key) != AUTH_REFRESH_KEY_BYTES)
             elog(ERROR, "a session's refresh key has not its length");
         memcpy(refresh_key, VARDATA_ANY(key), AUTH_REFRESH_KEY_BYTES);
-        *sealed_by = ColumnSeal(2);
+        *sealed_by = SealOfDatum(seal, is_null);
+        RowEnd(&row);
     }
-    StoreEnd(&call);
+    RowsEnd();
     return found;
 }
 
