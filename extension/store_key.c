@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "store.h"
+#include "store_row.h"
 #include "store_statement.h"
 
 #define KEY_COLUMNS "k.kid, k.algorithm, k.imported_until, k.sealed_by, k.secret, k.public_key"
@@ -96,6 +97,35 @@ StoreKeyFind(const char *kid, KeyRow *key)
     return ReadKey(&statement, values, key);
 }
 
+/* A key that may sign. */
+typedef struct Signer {
+    TimestampTz from; /* DT_NOEND: never */
+    bool is_active;
+} Signer;
+
+/* Whether the row is one of our own. */
+static bool
+ReadSigner(const Row *row, Signer *signer)
+{
+    signer->from = DatumGetTimestampTz(RowColumnNotNull(row, SIGNING_KEYS_SIGNS_FROM));
+    signer->is_active = DatumGetBool(RowColumnNotNull(row, SIGNING_KEYS_IS_ACTIVE));
+    return signer->from < DT_NOEND && RowIsNull(row, SIGNING_KEYS_IMPORTED_UNTIL) &&
+           RowIsNull(row, SIGNING_KEYS_RETIRED_AT);
+}
+
+/* Whether this one rather than that one signs now. */
+static bool
+SignsRather(const Signer *this, const Signer *that, TimestampTz now)
+{
+    bool has_begun = this->from <= now;
+
+    if (has_begun != (that->from <= now))
+        return has_begun;
+    if (this->from == that->from)
+        return this->is_active && !that->is_active;
+    return has_begun ? this->from > that->from : this->from < that->from;
+}
+
 /*
  * Write the kid of the key that signs now; false where there is none yet.  Where the clock was set back, and
  * the keys of before are dropped, all that are left are yet to come: then the first of them signs already,
@@ -104,25 +134,22 @@ StoreKeyFind(const char *kid, KeyRow *key)
 bool
 StoreKeySigning(TimestampTz now, char *kid)
 {
-    static Statement statement = {
-        "SELECT k.kid FROM auth.signing_keys k WHERE " IS_OUR_OWN
-        " AND k.signs_from OPERATOR(pg_catalog.<) 'infinity'"
-        " ORDER BY k.signs_from OPERATOR(pg_catalog.<=) $1 DESC,"
-        " CASE WHEN k.signs_from OPERATOR(pg_catalog.<=) $1"
-        " THEN k.signs_from END DESC, k.signs_from, k.is_active DESC LIMIT 1",
-        1,
-        {TIMESTAMPTZOID},
-        NULL};
-    Datum values[] = {TimestampTzGetDatum(now)};
-    StoreCall call;
+    Signer best = {.from = DT_NOEND};
+    Row row;
     bool found;
 
-    StoreBegin(&call);
-    found = StoreRead(&statement, values) == 1;
-    if (found)
-        strlcpy(kid, ColumnText(&call, 1), AUTH_KID_BYTES_MAX + 1);
-    StoreEnd(&call);
-    return found;
+    RowsBegin();
+    for (found = RowFind(&row_signing_keys, NULL, 0, &row); found; found = RowNext(&row)) {
+        Signer signer;
+
+        if (!ReadSigner(&row, &signer) || !SignsRather(&signer, &best, now))
+            continue;
+        best = signer;
+        strlcpy(kid, TextDatumGetCString(RowColumnNotNull(&row, SIGNING_KEYS_KID)),
+                AUTH_KID_BYTES_MAX + 1);
+    }
+    RowsEnd();
+    return best.from < DT_NOEND;
 }
 
 /* The newest key of our own, which signs or is yet to; false where there is none. */

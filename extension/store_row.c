@@ -35,7 +35,9 @@ RowTable row_sessions = {.name = "sessions",
                          .columns = {"expires_at", "refresh_counter", "refresh_nonce",
                                      "previous_nonce", "older_generations", "refresh_key",
                                      "sealed_by"}};
-RowTable row_signing_keys = {.name = "signing_keys", .columns = {"retired_at", "verifies_until"}};
+RowTable row_signing_keys = {.name = "signing_keys",
+                             .columns = {"retired_at", "verifies_until", "kid", "imported_until",
+                                         "signs_from", "is_active"}};
 
 /* ---- Where the tables are --------------------------------------------------------------- */
 
@@ -89,7 +91,10 @@ RowsEnd(void)
     PopActiveSnapshot();
 }
 
-/* The row with this primary key; false where there is none.  To be ended with RowEnd where there is. */
+/*
+ * The row with this primary key, or the first of those with a part of it; false where there is none.  To be
+ * ended with RowEnd where there is.
+ */
 bool
 RowFind(RowTable *table, const RowKey *keys, int key_count, Row *row)
 {
@@ -107,6 +112,13 @@ RowFind(RowTable *table, const RowKey *keys, int key_count, Row *row)
     row->slot = table_slot_create(row->relation, NULL);
     row->scan = index_beginscan(row->relation, row->index, GetActiveSnapshot(), key_count, 0);
     index_rescan(row->scan, scan_keys, key_count, NULL, 0);
+    return RowNext(row);
+}
+
+/* The next of those rows; false, and ended, where there is none. */
+bool
+RowNext(Row *row)
+{
     if (index_getnext_slot(row->scan, ForwardScanDirection, row->slot))
         return true;
     RowEnd(row);
@@ -132,6 +144,15 @@ RowColumnNotNull(const Row *row, int column)
     return value;
 }
 
+bool
+RowIsNull(const Row *row, int column)
+{
+    bool is_null;
+
+    (void)RowColumn(row, column, &is_null);
+    return is_null;
+}
+
 /* The locks stay until the transaction ends, as a statement's do. */
 void
 RowEnd(Row *row)
@@ -148,14 +169,12 @@ RowEnd(Row *row)
 bool
 RowFindUser(int64 id, Row *row)
 {
-    bool is_there;
-
     if (!RowFind(&row_users, &(RowKey){F_INT8EQ, Int64GetDatum(id)}, 1, row))
         return false;
-    (void)RowColumn(row, USERS_DELETED_AT, &is_there); /* NULL: it is not deleted */
-    if (!is_there)
-        RowEnd(row);
-    return is_there;
+    if (RowIsNull(row, USERS_DELETED_AT))
+        return true;
+    RowEnd(row);
+    return false;
 }
 
 bool

@@ -65,15 +65,24 @@ enum {
     SESSIONS_REFRESH_KEY,
     SESSIONS_SEALED_BY
 };
-enum { SIGNING_KEYS_RETIRED_AT, SIGNING_KEYS_VERIFIES_UNTIL };
+enum {
+    SIGNING_KEYS_RETIRED_AT,
+    SIGNING_KEYS_VERIFIES_UNTIL,
+    SIGNING_KEYS_KID,
+    SIGNING_KEYS_IMPORTED_UNTIL,
+    SIGNING_KEYS_SIGNS_FROM,
+    SIGNING_KEYS_IS_ACTIVE
+};
 
 extern void RowsBegin(void);
 extern void RowsEnd(void);
 extern bool RowFind(RowTable *table, const RowKey *keys, int key_count, Row *row);
+extern bool RowNext(Row *row);
 extern bool RowFindUser(int64 id, Row *row);
 extern bool RowFindSession(int64 user_id, const pg_uuid_t *id, Row *row);
 extern Datum RowColumn(const Row *row, int column, bool *is_null);
 extern Datum RowColumnNotNull(const Row *row, int column);
+extern bool RowIsNull(const Row *row, int column);
 extern bool RowIsAdmin(const Row *user);
 extern void RowEnd(Row *row);
 

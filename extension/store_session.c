@@ -85,15 +85,6 @@ ColumnOlder(int number, SessionRow *session)
     ReadOlder(value, is_null, session);
 }
 
-static bool
-IsNull(const Row *row, int column)
-{
-    bool is_null;
-
-    (void)RowColumn(row, column, &is_null);
-    return is_null;
-}
-
 /* Whether this key, "" for none, is there and not retired. */
 static bool
 KeyStands(const char *kid, TimestampTz now)
@@ -107,7 +98,8 @@ KeyStands(const char *kid, TimestampTz now)
         !RowFind(&row_signing_keys, &(RowKey){F_TEXTEQ, CStringGetTextDatum(kid)}, 1, &key))
         return false;
     until = RowColumn(&key, SIGNING_KEYS_VERIFIES_UNTIL, &forever);
-    stands = IsNull(&key, SIGNING_KEYS_RETIRED_AT) && (forever || now < DatumGetTimestampTz(until));
+    stands =
+        RowIsNull(&key, SIGNING_KEYS_RETIRED_AT) && (forever || now < DatumGetTimestampTz(until));
     RowEnd(&key);
     return stands;
 }
@@ -148,7 +140,7 @@ StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow
     found = RowFindUser(user_id, &user);
     if (found) {
         session->role = RowIsAdmin(&user) ? USER_ROLE_ADMIN : USER_ROLE_USER;
-        session->is_blocked = !IsNull(&user, USERS_BLOCKED_AT);
+        session->is_blocked = !RowIsNull(&user, USERS_BLOCKED_AT);
         last_activity_at = RowColumn(&user, USERS_LAST_ACTIVITY_AT, &is_null);
         session->last_activity_at = is_null ? DT_NOBEGIN : DatumGetTimestampTz(last_activity_at);
         if (!IsNoSession(id))
