@@ -14,6 +14,8 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_enum.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -33,8 +35,8 @@ RowTable row_users = {.name = "users",
                                   "last_activity_at", "takes_imported_tokens"}};
 RowTable row_sessions = {.name = "sessions",
                          .columns = {"expires_at", "refresh_counter", "refresh_nonce",
-                                     "previous_nonce", "older_generations", "refresh_key",
-                                     "sealed_by"}};
+                                     "previous_nonce", "older_generations", "last_used_at",
+                                     "refresh_key", "sealed_by"}};
 RowTable row_signing_keys = {.name = "signing_keys",
                              .columns = {"retired_at", "verifies_until", "kid", "imported_until",
                                          "signs_from", "is_active"}};
@@ -122,6 +124,37 @@ RowNext(Row *row)
     if (index_getnext_slot(row->scan, ForwardScanDirection, row->slot))
         return true;
     RowEnd(row);
+    return false;
+}
+
+/*
+ * Lock the row as FOR NO KEY UPDATE does, until the transaction ends.  Where others change it meanwhile this waits
+ * for them, and the row is then as they leave it; false, and ended, where they delete it.  At the isolation
+ * levels that keep a snapshot, what others have changed since it fails, as a statement would.
+ */
+bool
+RowLock(Row *row)
+{
+    ItemPointerData place = row->slot->tts_tid;
+    bool is_kept = IsolationUsesXactSnapshot();
+    TM_FailureData failure;
+    TM_Result result;
+
+    PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
+    StoreRequireSeen(!is_kept || table_tuple_satisfies_snapshot(row->relation, row->slot,
+                                                                GetTransactionSnapshot()));
+    LockRelation(row->relation, RowShareLock);
+    result = table_tuple_lock(row->relation, &place, GetActiveSnapshot(), row->slot,
+                              GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitBlock,
+                              TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS |
+                                  (is_kept ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION),
+                              &failure);
+    if (result == TM_Ok)
+        return true;
+    if (result != TM_Updated && result != TM_Deleted)
+        elog(ERROR, "could not lock a row of auth.%s: %d", row->table->name, (int)result);
+    RowEnd(row);
+    StoreRequireSeen(!is_kept);
     return false;
 }
 

@@ -62,6 +62,7 @@ enum {
     SESSIONS_REFRESH_NONCE,
     SESSIONS_PREVIOUS_NONCE,
     SESSIONS_OLDER_GENERATIONS,
+    SESSIONS_LAST_USED_AT,
     SESSIONS_REFRESH_KEY,
     SESSIONS_SEALED_BY
 };
@@ -78,6 +79,7 @@ extern void RowsBegin(void);
 extern void RowsEnd(void);
 extern bool RowFind(RowTable *table, const RowKey *keys, int key_count, Row *row);
 extern bool RowNext(Row *row);
+extern bool RowLock(Row *row);
 extern bool RowFindUser(int64 id, Row *row);
 extern bool RowFindSession(int64 user_id, const pg_uuid_t *id, Row *row);
 extern Datum RowColumn(const Row *row, int column, bool *is_null);

@@ -105,22 +105,30 @@ KeyStands(const char *kid, TimestampTz now)
 }
 
 static void
-ReadSession(int64 user_id, const pg_uuid_t *id, SessionRow *session)
+ReadSession(const Row *row, SessionRow *session)
 {
-    Row row;
     Datum older;
     bool is_null;
 
-    if (!RowFindSession(user_id, id, &row))
-        return;
     session->exists = true;
-    session->expires_at = DatumGetTimestampTz(RowColumnNotNull(&row, SESSIONS_EXPIRES_AT));
-    session->generation.counter = DatumGetInt64(RowColumnNotNull(&row, SESSIONS_REFRESH_COUNTER));
-    session->generation.nonce = DatumGetInt64(RowColumnNotNull(&row, SESSIONS_REFRESH_NONCE));
-    session->previous_nonce = DatumGetInt64(RowColumnNotNull(&row, SESSIONS_PREVIOUS_NONCE));
-    older = RowColumn(&row, SESSIONS_OLDER_GENERATIONS, &is_null);
+    session->expires_at = DatumGetTimestampTz(RowColumnNotNull(row, SESSIONS_EXPIRES_AT));
+    session->last_used_at = DatumGetTimestampTz(RowColumnNotNull(row, SESSIONS_LAST_USED_AT));
+    session->generation.counter = DatumGetInt64(RowColumnNotNull(row, SESSIONS_REFRESH_COUNTER));
+    session->generation.nonce = DatumGetInt64(RowColumnNotNull(row, SESSIONS_REFRESH_NONCE));
+    session->previous_nonce = DatumGetInt64(RowColumnNotNull(row, SESSIONS_PREVIOUS_NONCE));
+    older = RowColumn(row, SESSIONS_OLDER_GENERATIONS, &is_null);
     ReadOlder(older, is_null, session);
-    RowEnd(&row);
+}
+
+static void
+ReadUser(const Row *row, SessionRow *session)
+{
+    bool is_null;
+    Datum last_activity_at = RowColumn(row, USERS_LAST_ACTIVITY_AT, &is_null);
+
+    session->role = RowIsAdmin(row) ? USER_ROLE_ADMIN : USER_ROLE_USER;
+    session->is_blocked = !RowIsNull(row, USERS_BLOCKED_AT);
+    session->last_activity_at = is_null ? DT_NOBEGIN : DatumGetTimestampTz(last_activity_at);
 }
 
 /*
@@ -131,23 +139,20 @@ bool
 StoreSessionFind(int64 user_id, const pg_uuid_t *id, const char *kid, SessionRow *session)
 {
     Row user;
-    Datum last_activity_at;
+    Row row;
     bool found;
-    bool is_null;
 
     memset(session, 0, sizeof(*session));
     RowsBegin();
     found = RowFindUser(user_id, &user);
     if (found) {
-        session->role = RowIsAdmin(&user) ? USER_ROLE_ADMIN : USER_ROLE_USER;
-        session->is_blocked = !RowIsNull(&user, USERS_BLOCKED_AT);
-        last_activity_at = RowColumn(&user, USERS_LAST_ACTIVITY_AT, &is_null);
-        session->last_activity_at = is_null ? DT_NOBEGIN : DatumGetTimestampTz(last_activity_at);
-        if (!IsNoSession(id))
-            ReadSession(user_id, id, session);
-        else if (DatumGetBool(RowColumnNotNull(&user, USERS_TAKES_IMPORTED_TOKENS))) {
-            session->exists = true;
+        ReadUser(&user, session);
+        if (IsNoSession(id)) {
+            session->exists = DatumGetBool(RowColumnNotNull(&user, USERS_TAKES_IMPORTED_TOKENS));
             session->expires_at = DT_NOEND;
+        } else if (RowFindSession(user_id, id, &row)) {
+            ReadSession(&row, session);
+            RowEnd(&row);
         }
         RowEnd(&user);
         session->key_verifies = KeyStands(kid, GetCurrentTimestamp());
@@ -187,33 +192,24 @@ StoreSessionKey(int64 user_id, const pg_uuid_t *id, unsigned char *refresh_key, 
 bool
 StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session)
 {
-    static Statement statement = {
-        "SELECT u.role" EQ "'admin', u.blocked_at IS NOT NULL, s.expires_at, s.last_used_at,"
-        " s.refresh_counter, s.refresh_nonce, s.previous_nonce, s.older_generations"
-        " FROM auth.sessions s JOIN auth.users u ON u.id" EQ "s.user_id WHERE s.user_id" EQ
-        "$1 AND s.id" EQ "$2 AND u.deleted_at IS NULL FOR NO KEY UPDATE OF s",
-        2,
-        {INT8OID, UUIDOID},
-        NULL};
-    Datum values[] = {Int64GetDatum(user_id), UUIDPGetDatum(id)};
-    StoreCall call;
+    Row row;
     bool found;
 
-    StoreBegin(&call);
-    found = StoreRun(&statement, values, NULL) == 1;
-    if (found) {
-        memset(session, 0, sizeof(*session));
-        session->exists = true;
-        session->role = ColumnRole(1);
-        session->is_blocked = DatumGetBool(ColumnNotNull(2));
-        session->expires_at = DatumGetTimestampTz(ColumnNotNull(3));
-        session->last_used_at = DatumGetTimestampTz(ColumnNotNull(4));
-        session->generation.counter = DatumGetInt64(ColumnNotNull(5));
-        session->generation.nonce = DatumGetInt64(ColumnNotNull(6));
-        session->previous_nonce = DatumGetInt64(ColumnNotNull(7));
-        ColumnOlder(8, session);
+    memset(session, 0, sizeof(*session));
+    RowsBegin();
+    if (RowFindSession(user_id, id, &row) && RowLock(&row)) {
+        ReadSession(&row, session);
+        RowEnd(&row);
     }
-    StoreEnd(&call);
+    RowsEnd();
+    /* The account as of the moment after the wait for the lock. */
+    RowsBegin();
+    found = session->exists && RowFindUser(user_id, &row);
+    if (found) {
+        ReadUser(&row, session);
+        RowEnd(&row);
+    }
+    RowsEnd();
     return found;
 }
 
