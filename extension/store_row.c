@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_enum.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -184,6 +185,76 @@ RowIsNull(const Row *row, int column)
 
     (void)RowColumn(row, column, &is_null);
     return is_null;
+}
+
+/* Whether RowUpdate does all that a statement would: no trigger, rule or generated column of an operator's. */
+bool
+RowIsPlain(const Row *row)
+{
+    const TupleConstr *constraints = RelationGetDescr(row->relation)->constr;
+
+    return row->relation->trigdesc == NULL && row->relation->rd_rules == NULL &&
+           (constraints == NULL || !constraints->has_generated_stored);
+}
+
+/* The row as it is, to be changed. */
+TupleTableSlot *
+RowCopy(const Row *row)
+{
+    TupleTableSlot *copy = table_slot_create(row->relation, NULL);
+    int count = row->slot->tts_tupleDescriptor->natts;
+
+    slot_getallattrs(row->slot);
+    ExecClearTuple(copy);
+    memcpy(copy->tts_values, row->slot->tts_values, (Size)count * sizeof(Datum));
+    memcpy(copy->tts_isnull, row->slot->tts_isnull, (Size)count * sizeof(bool));
+    return ExecStoreVirtualTuple(copy);
+}
+
+/* Set a column of a copy. */
+void
+RowSet(TupleTableSlot *copy, const Row *row, int column, Datum value)
+{
+    int place = row->table->numbers[column] - 1;
+
+    copy->tts_values[place] = value;
+    copy->tts_isnull[place] = false;
+}
+
+/*
+ * Make the row, which is plain and was locked, what its copy is; the copy is gone then.  It is changed as
+ * PostgreSQL's replication changes rows on a subscriber: constraints, indexes and what replicates this table
+ * have their part, as the owner.  An error does not show the row.
+ */
+void
+RowUpdate(const Row *row, TupleTableSlot *copy)
+{
+    MemoryContext context = CurrentMemoryContext;
+    EState *state = CreateExecutorState();
+    ResultRelInfo *target = makeNode(ResultRelInfo);
+    Oid user;
+    int security_context;
+
+    GetUserIdAndSecContext(&user, &security_context);
+    SetUserIdAndSecContext(row->relation->rd_rel->relowner,
+                           security_context | SECURITY_LOCAL_USERID_CHANGE);
+    LockRelation(row->relation, RowExclusiveLock);
+    InitResultRelInfo(target, row->relation, 0, NULL, 0);
+    ExecOpenIndices(target, false);
+    PG_TRY();
+    {
+        ExecSimpleRelationUpdate(target, state, NULL, row->slot, copy);
+    }
+    PG_CATCH();
+    {
+        StoreRaiseWithoutRow(context);
+    }
+    PG_END_TRY();
+    ExecCloseIndices(target);
+    SetUserIdAndSecContext(user, security_context);
+    ExecDropSingleTupleTableSlot(copy);
+    FreeExecutorState(state);
+    CommandCounterIncrement();
 }
 
 /* The locks stay until the transaction ends, as a statement's do. */

@@ -85,6 +85,10 @@ extern bool RowFindSession(int64 user_id, const pg_uuid_t *id, Row *row);
 extern Datum RowColumn(const Row *row, int column, bool *is_null);
 extern Datum RowColumnNotNull(const Row *row, int column);
 extern bool RowIsNull(const Row *row, int column);
+extern bool RowIsPlain(const Row *row);
+extern TupleTableSlot *RowCopy(const Row *row);
+extern void RowSet(TupleTableSlot *copy, const Row *row, int column, Datum value);
+extern void RowUpdate(const Row *row, TupleTableSlot *copy);
 extern bool RowIsAdmin(const Row *user);
 extern void RowEnd(Row *row);
 

@@ -213,12 +213,8 @@ StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session)
     return found;
 }
 
-/*
- * Make this token's generation the session's current one.  The row remembers so many before it: by
- * their nonces a pair of a refresh that rolled back is told from one of theirs.
- */
-void
-StoreSessionStep(const RefreshToken *token, TimestampTz now)
+static void
+StepByStatement(const RefreshToken *token, TimestampTz now)
 {
     static Statement statement = {
         "UPDATE auth.sessions s SET refresh_counter = $3, previous_nonce = s.refresh_nonce,"
@@ -234,6 +230,66 @@ StoreSessionStep(const RefreshToken *token, TimestampTz now)
                       Int64GetDatum(token->generation.nonce), TimestampTzGetDatum(now)};
 
     StoreExecute(&statement, values, NULL);
+}
+
+static char *
+WriteInt64(char *to, int64 value)
+{
+    uint64 swapped = pg_hton64((uint64)value);
+
+    memcpy(to, &swapped, 8);
+    return to + 8;
+}
+
+/* sessions.older_generations with the previous one before the others; see ReadOlder. */
+static Datum
+WriteOlder(const Row *row)
+{
+    bool is_null;
+    Datum value = RowColumn(row, SESSIONS_OLDER_GENERATIONS, &is_null);
+    bytea *before = is_null ? NULL : DatumGetByteaPP(value);
+    Size kept =
+        before == NULL ? 0 : Min(VARSIZE_ANY_EXHDR(before), (AUTH_OLDER_GENERATIONS - 1) * 16);
+    bytea *older = palloc(VARHDRSZ + 16 + kept);
+    char *to = VARDATA(older);
+
+    to = WriteInt64(to, DatumGetInt64(RowColumnNotNull(row, SESSIONS_PREVIOUS_NONCE)));
+    to = WriteInt64(to, DatumGetTimestampTz(RowColumnNotNull(row, SESSIONS_LAST_USED_AT)));
+    if (kept > 0)
+        memcpy(to, VARDATA_ANY(before), kept);
+    SET_VARSIZE(older, VARHDRSZ + 16 + kept);
+    return PointerGetDatum(older);
+}
+
+/*
+ * Make this token's generation the session's current one, whose row is locked.  The row remembers so many before
+ * it: by their nonces a pair of a refresh that rolled back is told from one of theirs.  A statement takes nearly
+ * twice as long for it (95,000 instructions instead of 53,000).
+ */
+void
+StoreSessionStep(const RefreshToken *token, TimestampTz now)
+{
+    Row row;
+    bool done;
+
+    RowsBegin();
+    if (!RowFindSession(token->user_id, &token->session_id, &row))
+        elog(ERROR, "a session that was locked has gone");
+    done = RowIsPlain(&row);
+    if (done) {
+        TupleTableSlot *next = RowCopy(&row);
+
+        RowSet(next, &row, SESSIONS_REFRESH_COUNTER, Int64GetDatum(token->generation.counter));
+        RowSet(next, &row, SESSIONS_PREVIOUS_NONCE, RowColumnNotNull(&row, SESSIONS_REFRESH_NONCE));
+        RowSet(next, &row, SESSIONS_OLDER_GENERATIONS, WriteOlder(&row));
+        RowSet(next, &row, SESSIONS_REFRESH_NONCE, Int64GetDatum(token->generation.nonce));
+        RowSet(next, &row, SESSIONS_LAST_USED_AT, TimestampTzGetDatum(now));
+        RowUpdate(&row, next);
+    }
+    RowEnd(&row);
+    RowsEnd();
+    if (!done)
+        StepByStatement(token, now);
 }
 
 /* Note a use that was no step. */

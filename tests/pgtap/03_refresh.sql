@@ -1,6 +1,6 @@
 -- refresh: rotation, forgiveness for 10 seconds, and the end of a session whose token was reused.
 \ir ../setup.sql
-SELECT plan(86);
+SELECT plan(99);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT refresh_token AS r0, access_token AS a0 FROM auth.login('ann@example.com', 'Secret123') \gset
@@ -157,4 +157,68 @@ SELECT is(refresh_token, :'t'::text, 'rotation off: the same token') FROM auth.r
 UPDATE auth.sessions SET last_used_at = last_used_at - interval '1 hour';
 SELECT is(refresh_token, :'t'::text, 'rotation off: also later') FROM auth.refresh(:'t');
 SELECT ok(max(last_used_at) > now() - interval '1 minute', 'rotation off: the use is noted') FROM auth.sessions;
+RESET auth_service.refresh_token_rotation;
+
+-- What an operator has put on the table has its part, as the owner and with a statement's order; and what he
+-- forbids fails without showing the row.
+CREATE VIEW pg_temp.session AS SELECT * FROM auth.sessions ORDER BY created_at DESC LIMIT 1;
+CREATE FUNCTION pg_temp.owner(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF current_user = 'regress_03_asker' THEN RAISE 'not the owner'; END IF;
+    RETURN $1;
+END $$;
+CREATE ROLE regress_03_asker;
+SELECT auth.allow_api('regress_03_asker');
+CREATE INDEX an_operators ON auth.sessions (pg_temp.owner(refresh_counter));
+ALTER TABLE auth.sessions ADD CONSTRAINT an_operators CHECK (pg_temp.owner(refresh_counter) <> 3);
+SELECT refresh_token AS t0 FROM auth.login('ann@example.com', 'Secret123') \gset
+SET ROLE regress_03_asker;
+SELECT refresh_token AS t1 FROM auth.refresh(:'t0') \gset
+SELECT refresh_token AS t2 FROM auth.refresh(:'t1') \gset
+PREPARE third AS SELECT auth.refresh(:'t2');
+SELECT throws_ok('third', '23514', NULL, 'constraint: refused');
+CREATE FUNCTION pg_temp.detail(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE detail text;
+BEGIN
+    EXECUTE statement;
+EXCEPTION WHEN check_violation THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN 'detail: ' || detail;
+END $$;
+SELECT is(pg_temp.detail(format('SELECT auth.refresh(%L)', :'t2')), 'detail: ', 'constraint: the error does not show the row');
+RESET ROLE;
+SET enable_seqscan = off;
+SELECT is(count(*), 1::bigint, 'index: has the row as it is') FROM auth.sessions WHERE pg_temp.owner(refresh_counter) = 2;
+RESET enable_seqscan;
+ALTER TABLE auth.sessions DROP CONSTRAINT an_operators;
+DROP INDEX auth.an_operators;
+SELECT octet_length(older_generations) AS older FROM pg_temp.session \gset
+SELECT is(:older, 32, 'two steps: both are remembered');
+CREATE TABLE pg_temp.seen (what text, counter bigint);
+CREATE FUNCTION pg_temp.see() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO pg_temp.seen VALUES (TG_WHEN || ' ' || TG_LEVEL, CASE TG_LEVEL WHEN 'ROW' THEN NEW.refresh_counter END);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER a BEFORE UPDATE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION pg_temp.see();
+CREATE TRIGGER b AFTER UPDATE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION pg_temp.see();
+CREATE TRIGGER c AFTER UPDATE ON auth.sessions FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.see();
+SELECT refresh_token AS t3 FROM auth.refresh(:'t2') \gset
+SELECT is(array_agg(s::text), '{"(\"BEFORE ROW\",3)","(\"AFTER ROW\",3)","(\"AFTER STATEMENT\",)"}', 'triggers: all are called') FROM pg_temp.seen s;
+SELECT is(refresh_counter, 3::bigint, 'triggers: the session goes on') FROM pg_temp.session;
+SELECT is(octet_length(older_generations), 48, 'triggers: one more is remembered') FROM pg_temp.session;
+DROP TRIGGER a ON auth.sessions;
+DROP TRIGGER b ON auth.sessions;
+DROP TRIGGER c ON auth.sessions;
+CREATE RULE ruled AS ON UPDATE TO auth.sessions DO ALSO INSERT INTO pg_temp.seen VALUES ('rule', NEW.refresh_counter);
+SELECT isnt(auth.refresh(:'t3'), NULL, 'rule: a refresh');
+SELECT is(count(*), 1::bigint, 'rule: is followed') FROM pg_temp.seen WHERE what = 'rule';
+DROP RULE ruled ON auth.sessions;
+ALTER TABLE auth.sessions ADD COLUMN next bigint GENERATED ALWAYS AS (refresh_counter + 1) STORED;
+SELECT r.refresh_token AS u1 FROM auth.login('ann@example.com', 'Secret123') l, auth.refresh(l.refresh_token) r \gset
+SELECT is(next, 2::bigint, 'generated column: is of the row as it is') FROM auth.sessions ORDER BY created_at DESC LIMIT 1;
+ALTER TABLE auth.sessions DROP COLUMN next;
+SELECT isnt(auth.refresh(:'u1'), NULL, 'a column that was dropped: is not missed');
+SELECT isnt(auth.refresh(:'t3'), NULL, 'neither: the grace all the same');
+SELECT is(refresh_counter, 4::bigint, 'neither: nothing is done twice') FROM (SELECT * FROM auth.sessions ORDER BY created_at DESC LIMIT 1 OFFSET 1) s;
 SELECT finish();
