@@ -5,59 +5,42 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/jsonapi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/jsonfuncs.h"
 
 #include "argument.h"
 #include "argument_type.h"
 #include "compat.h"
 #include "errors.h"
-#include "store.h"
 
 PG_FUNCTION_INFO_V1(auth_service_arguments);
 
 /*
- * Whether the text is JSON, and all its strings can be text: PostgreSQL's parser, told not to raise.
- * Its errors quote the text, with the password in it, so none may get as far as that later.
+ * The members of a JSON object in their order, duplicates included; U422A for a body that is none, and the
+ * problem's field is empty, it is the whole body's.  The parser does not raise: its errors would quote the
+ * text, with the password in it.
  */
-static bool
-IsJson(text *json)
-{
-    JsonLexContext *lex = CompatJsonLexContext(json);
-
-    return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
-}
-
-/* U422A for a body that is no JSON object; the problem's field is empty, it is the whole body's. */
-static void
-RequireObject(text *body)
+List *
+ArgumentMembers(text *body)
 {
     const char *c = VARDATA_ANY(body);
     const char *end = c + VARSIZE_ANY_EXHDR(body);
     FieldProblems problems = {0};
+    List *members = NIL;
 
     while (c < end && strchr(" \t\r\n", *c) != NULL)
         c++;
     if (c == end)
         ProblemAdd(&problems, "", AUTH_ERROR_ARGUMENT, "Field required", "missing");
-    else if (!IsJson(body))
+    else if (!JsonMembersRead(body, &members))
         ProblemAdd(&problems, "", AUTH_ERROR_ARGUMENT, "JSON decode error", "json_invalid");
     else if (*c != '{')
         ProblemAdd(&problems, "", AUTH_ERROR_ARGUMENT, "Input should be a valid dictionary",
                    "dict_type");
     ProblemsRaise(&problems);
-}
-
-/* The members of a JSON object in their order, duplicates included; U422A where the text is none. */
-List *
-ArgumentMembers(text *body)
-{
-    RequireObject(body);
-    return StoreJsonMembers(body);
+    return members;
 }
 
 /* The members of this name; *count tells how many there are, the first is returned. */

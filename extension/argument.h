@@ -6,7 +6,7 @@
 #define AUTH_SERVICE_ARGUMENT_H
 
 #include "errors.h"
-#include "store.h"
+#include "json_members.h"
 
 /* The members of a JSON object: a List of JsonMember *; U422A for a text that is no such object. */
 extern List *ArgumentMembers(text *body);

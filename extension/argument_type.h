@@ -6,7 +6,7 @@
 #define AUTH_SERVICE_ARGUMENT_TYPE_H
 
 #include "errors.h"
-#include "store.h"
+#include "json_members.h"
 
 typedef enum ArgumentType {
     ARGUMENT_STRING,

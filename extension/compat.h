@@ -23,6 +23,15 @@
 #define CompatJsonLexContext(json) makeJsonLexContext(json, true)
 #endif
 
+/* What that parser calls: 16 takes its word for an error. */
+#if PG_VERSION_NUM >= 160000
+#define CompatJsonAction JsonParseErrorType
+#define CompatJsonGoOn   return JSON_SUCCESS
+#else
+#define CompatJsonAction void
+#define CompatJsonGoOn   return
+#endif
+
 /* Whether a role may call a function, or name what is in a schema; PostgreSQL 16 has one for all. */
 #if PG_VERSION_NUM >= 160000
 #define CompatMayExecute(function, role)                                                           \

@@ -6,7 +6,7 @@
 #define AUTH_SERVICE_RPC_VALUE_H
 
 #include "rpc_function.h"
-#include "store.h"
+#include "json_members.h"
 
 /*
  * The value of an argument: as json_to_record makes it of JSON, or, where it is a text, by its type's input

@@ -203,13 +203,6 @@ typedef struct HookRow {
     Datum event; /* jsonb: what it is to be told */
 } HookRow;
 
-/* One member of a JSON object; value is NULL for a JSON null. */
-typedef struct JsonMember {
-    char *name;
-    char *type;
-    char *value;
-} JsonMember;
-
 extern Oid StoreOwner(void);
 
 extern bool StoreAccountByEmail(text *email_normalized, AccountRow *account);
@@ -300,7 +293,6 @@ extern void StoreHookDelete(const char *event);
 
 extern char *StoreRpc(RpcInvocation *invocation);
 
-extern List *StoreJsonMembers(text *json);
 extern void StoreCommitDurably(void);
 extern void StoreRequireSeen(bool seen);
 extern void StoreCommand(const char *sql);
