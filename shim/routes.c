@@ -122,8 +122,7 @@ const struct route routes[] = {
          "X-Refresh-Token-Reuse says grace-period.",
      .body = ROUTE_JSON,
      .fields = {{"refresh_token!", IN_BODY, "The refresh token", NULL}},
-     .sql = "SELECT pg_catalog.to_json(t), auth._refresh_cause() FROM " ARGUMENTS(
-         1, 2) " a, auth.refresh(a[1]) t WHERE t.access_token IS NOT NULL",
+     .sql = statement_refresh,
      .null = "U401D",
      .answer = "TokenPair",
      .errors = {"U429A"}},

@@ -21,6 +21,12 @@
 
 /* Debian 12's and 13's do not agree on strings between macros. */
 /* clang-format off */
+/* In FROM, as relations, functions would have their rows kept and read again. */
+const char statement_refresh[] =
+    "SELECT pg_catalog.to_json(r.pair), auth._refresh_cause()"
+    " FROM (SELECT auth.refresh((" ARGUMENTS(1, 2) ")[1])) r (pair)"
+    " WHERE (r.pair).access_token IS NOT NULL";
+
 const char statement_metadata[] =
     "SELECT pg_catalog.json_build_object('issuer', i.issuer,"
     " 'jwks_uri', pg_catalog.concat(i.base, '/.well-known/jwks.json'),"

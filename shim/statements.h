@@ -9,6 +9,9 @@
 #define ARGUMENTS(values, fields)                                                                  \
     "auth._arguments($" #values ", VARIADIC $" #fields "::pg_catalog.text[])"
 
+/* The token pair for a refresh token and, second, why that was forgiven; no row where it is not good. */
+extern const char statement_refresh[];
+
 /* The metadata of RFC 8414; no row where the issuer is no URL. */
 extern const char statement_metadata[];
 
