@@ -44,6 +44,21 @@ AppendBeginning(StringInfo json)
     appendStringInfoString(json, ",\"sub\":\"");
 }
 
+/* A session's id as uuid's output has it. */
+static void
+AppendSessionId(StringInfo json, const pg_uuid_t *id)
+{
+    static const char digits[] = "0123456789abcdef";
+    int i;
+
+    for (i = 0; i < UUID_LEN; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            appendStringInfoCharMacro(json, '-');
+        appendStringInfoCharMacro(json, digits[id->data[i] >> 4]);
+        appendStringInfoCharMacro(json, digits[id->data[i] & 15]);
+    }
+}
+
 void
 TokenClaimsAppend(StringInfo json, UserRole role, const RefreshToken *refresh, int lifetime)
 {
@@ -51,7 +66,6 @@ TokenClaimsAppend(StringInfo json, UserRole role, const RefreshToken *refresh, i
     int64 now = (int64)time(NULL);
     unsigned char random[JTI_RANDOM_BYTES];
     char jti[JTI_RANDOM_BYTES * 4 / 3 + 3];
-    int i;
 
     RandomBytes(random, sizeof(random));
     Base64UrlEncode(random, sizeof(random), jti);
@@ -61,9 +75,7 @@ TokenClaimsAppend(StringInfo json, UserRole role, const RefreshToken *refresh, i
                      INT64_FORMAT BEFORE_IAT INT64_FORMAT BEFORE_EXP INT64_FORMAT BEFORE_JTI
                      "%s" BEFORE_ROLE "%s" BEFORE_SID,
                      refresh->user_id, now, now + lifetime, jti, UserRoleName(role));
-    for (i = 0; i < UUID_LEN; i++)
-        appendStringInfo(json, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-                         refresh->session_id.data[i]);
+    AppendSessionId(json, &refresh->session_id);
     appendStringInfo(json, BEFORE_GEN INT64_FORMAT "." INT64_FORMAT AT_THE_END,
                      refresh->generation.counter, refresh->generation.nonce);
 }
