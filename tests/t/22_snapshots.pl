@@ -147,6 +147,42 @@ waitpid $waiting, 0;
 is($got, $step, 'a refresh that waits for another of the same token: the same successor');
 $_->quit foreach $one, $two;
 
+# A refresh that waits for whoever has the session's row finds row and account as they are left; where the
+# transaction keeps its snapshot it fails.
+foreach (
+    [ 'the row is changed', "UPDATE auth.sessions SET user_agent = 'other' WHERE user_id = $id{ann}", 'bearer', '40001' ],
+    [ 'the session is ended', "DELETE FROM auth.sessions WHERE user_id = $id{ann}", '', '40001' ],
+    [ 'the account is blocked', "UPDATE auth.sessions SET user_agent = user_agent WHERE user_id = $id{ann}; UPDATE auth.users SET blocked_at = now() WHERE id = $id{ann}", '', '40001' ],
+    [ 'nothing is done', "SELECT FROM auth.sessions WHERE user_id = $id{ann} FOR UPDATE", 'bearer', 'bearer' ])
+{
+    my ($what, $statement, @expected) = @$_;
+    foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
+    {
+        my (undef, $refresh) = login('ann');
+        my $holder = session();
+        ask($holder, "RESET ROLE; BEGIN; $statement");
+        my ($from, $to);
+        pipe($from, $to) or die;
+        my $pid = fork() // die;
+        if ($pid == 0)
+        {
+            my (undef, $out, $err) = $s->node->psql('auth_service',
+                "\\set VERBOSITY sqlstate\nSET ROLE plain; BEGIN ISOLATION LEVEL $level; SELECT 1; SELECT 'answer ' || COALESCE((auth.refresh('$refresh')).token_type, ''); COMMIT");
+            syswrite $to, ($err =~ /ERROR:  (\w+)/ ? $1 : $out =~ /answer (.*)/ ? $1 : '?') . "\n";
+            POSIX::_exit(0);
+        }
+        $s->node->poll_query_until('auth_service', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'") or die;
+        ask($holder, 'COMMIT');
+        chomp(my $answer = <$from>);
+        waitpid $pid, 0;
+        is($answer, $expected[$level eq 'READ COMMITTED' ? 0 : 1], "$level, while a refresh waits $what");
+        is($s->sql("SELECT user_agent, refresh_counter FROM auth.sessions WHERE user_id = $id{ann} ORDER BY created_at DESC LIMIT 1"), 'other|1', "$level: and nothing of it is lost")
+          if $what eq 'the row is changed' && $level eq 'READ COMMITTED';
+        $holder->quit;
+        $s->sql('UPDATE auth.users SET blocked_at = NULL');
+    }
+}
+
 # A forged refresh token of a known session locks nothing.
 my ($access, $refresh) = login('ann');
 my $attacker = session();
