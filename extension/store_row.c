@@ -6,6 +6,8 @@
  * So no role's privileges, no search_path and no operator of a caller's have a part in it.  What is read is
  * what is committed at this moment, whatever the transaction's snapshot, and what the transaction itself has
  * done: a session that was ended stays ended for a transaction that began before, at any isolation level.
+ *
+ * A refresh also locks and changes its session's row so, by RowLock and RowUpdate.
  */
 #include "postgres.h"
 
