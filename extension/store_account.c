@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
@@ -279,7 +280,7 @@ StoreAccountLock(int64 id, LockedAccount *account)
     return found;
 }
 
-/* Note that the user is active; skipped where it was noted since `before`, or the row is locked. */
+/* Note that the user is active; skipped where it was noted since `before`, or the row or the table is locked. */
 void
 StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before)
 {
@@ -292,8 +293,10 @@ StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before)
         {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID},
         NULL};
     Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(now), TimestampTzGetDatum(before)};
+    Oid users = row_users.id;
 
-    StoreExecute(&statement, values, NULL);
+    if (OidIsValid(users) && ConditionalLockRelationOid(users, RowExclusiveLock))
+        StoreExecute(&statement, values, NULL);
 }
 
 /* Take an auth.profile out of the first column, and end the call. */

@@ -54,6 +54,17 @@ is(odd(@got), '', 'backends end: 503, or the right answer');
 cmp_ok(scalar(grep { !/refused:0$/ } @got), '>', 0, 'and it was felt');
 is(odd(crowd(8, 0.5)), '', 'afterwards everybody is served');
 
+# The first call in a minute notes the user's activity: nobody waits for what that would wait for.
+sub noted { return $s->sql('SELECT count(*) FROM auth.users WHERE last_activity_at IS NOT NULL') }
+sub forget { $s->sql('UPDATE auth.users SET last_activity_at = NULL'); return }
+forget();
+my $lock = $s->node->background_psql('auth_service');
+$lock->query_safe('BEGIN; LOCK TABLE auth.users IN SHARE MODE');
+is(odd(crowd(8, 0.5)), '', 'an index is being made: reads go on');
+is(noted(), 0, 'and nothing is noted');
+$lock->query_safe('COMMIT');
+$lock->quit;
+
 # ---- Step by step ----------------------------------------------------------------------------------
 # From here on /users/balance waits until the test opens the caller's gate, and answers his id; what there is of its answer
 # by then goes out, with a notice.  So does /auth/logout, which has a connection of its own.  One who is forgetful makes the
