@@ -70,6 +70,7 @@ db_call(struct db_pool *pool, const struct db_caller *caller, const struct db_st
     struct call call = {.caller = caller,
                         .statement = statement,
                         .parameters = parameters,
+                        .is_brief = limits->is_brief,
                         .deadline = clock_earlier(clock_now() + timeout,
                                                   limits->patience ? limits->patience : timeout)};
     long long entered = 0;

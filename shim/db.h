@@ -16,7 +16,7 @@
 #define DB_STATEMENTS_MAX 64
 
 /* The ids below this one are db.c's own. */
-#define DB_FIRST_STATEMENT 3
+#define DB_FIRST_STATEMENT 4
 
 /* The last one is maintenance.c's. */
 #define DB_MAINTENANCE_STATEMENT (DB_STATEMENTS_MAX - 1)

@@ -21,6 +21,16 @@
 
 static const struct db_statement authenticate_statement = {
     0, "SELECT auth.authenticate($1)::pg_catalog.text", 1};
+/*
+ * The user's activity is all that a brief call writes: those behind it do not wait until that is on the disk, or a
+ * standby.  Most write nothing, and are not asked to set anything.
+ */
+static const struct db_statement authenticate_briefly_statement = {
+    3,
+    "SELECT auth.authenticate($1)::pg_catalog.text,"
+    " CASE WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL"
+    " THEN pg_catalog.set_config('synchronous_commit', 'off', true) END",
+    1};
 static const struct db_statement require_admin_statement = {1, "SELECT auth._require_admin()", 0};
 static const struct db_statement origin_statement = {
     2, "SELECT auth._origin($1::pg_catalog.inet, $2, $3), auth._asked($4::pg_catalog.int4)", 4};
@@ -98,13 +108,15 @@ bool
 call_send(struct call *call, struct connection *connection)
 {
     const struct db_caller *caller = call->caller;
+    const struct db_statement *authenticate =
+        call->is_brief ? &authenticate_briefly_statement : &authenticate_statement;
 
     call->connection = connection;
-    return (caller->token == NULL || prepare(call, &authenticate_statement)) &&
+    return (caller->token == NULL || prepare(call, authenticate)) &&
            (!caller->is_admin || prepare(call, &require_admin_statement)) &&
            (caller->origin == NULL || prepare(call, &origin_statement)) &&
            prepare(call, call->statement) &&
-           (caller->token == NULL || execute(call, &authenticate_statement, &caller->token)) &&
+           (caller->token == NULL || execute(call, authenticate, &caller->token)) &&
            (!caller->is_admin || execute(call, &require_admin_statement, NULL)) &&
            (caller->origin == NULL || execute_origin(call, caller->origin)) &&
            execute(call, call->statement, call->parameters) && send_sync(connection->pg);

@@ -10,13 +10,14 @@
 #include "db.h"
 #include "db_pool.h"
 
-/* A call's own statements: those before it, and its. */
-#define STATEMENTS_OF_A_CALL (DB_FIRST_STATEMENT + 1)
+/* A call's own statements: those before it, three at most, and its. */
+#define STATEMENTS_OF_A_CALL 4
 
 struct call {
     const struct db_caller *caller;
     const struct db_statement *statement;
     const char *const *parameters;
+    bool is_brief; /* as its limits say: it writes nothing but the user's activity */
     long long deadline;
 
     struct connection *connection; /* that it was sent over */

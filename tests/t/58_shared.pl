@@ -8,7 +8,7 @@ use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $s = AuthService->start('shared');
+my $s = AuthService->start('shared', conf => "wal_level = replica\nmax_wal_senders = 1\n");
 my @users = map { "user$_\@example.com" } 1 .. 8;
 my %id = map { $_ => $s->register($_) } @users;
 my %token = map { $_ => $s->login($_)->{access_token} } @users;
@@ -64,6 +64,18 @@ is(odd(crowd(8, 0.5)), '', 'an index is being made: reads go on');
 is(noted(), 0, 'and nothing is noted');
 $lock->query_safe('COMMIT');
 $lock->quit;
+forget();
+$s->node->append_conf('postgresql.conf', "synchronous_standby_names = 'gone'");
+$s->node->reload;
+my $write = sub { return $s->request('PUT', '/users/profile', token => $token{ $users[0] }, json => { first_name => 'A', last_name => 'B' })->{status} };
+my $tries = 50;
+sleep 0.1 while $write->() == 200 && --$tries > 0;
+cmp_ok($tries, '>', 0, 'the standby that commits wait for is gone: so does what is to last');
+is(odd(crowd(8, 0.5)), '', 'reads go on');
+cmp_ok(noted(), '>', 0, 'and activity is noted');
+$s->node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$s->node->reload;
+$s->sql('UPDATE auth.users SET first_name = NULL, last_name = NULL');
 
 # ---- Step by step ----------------------------------------------------------------------------------
 # From here on /users/balance waits until the test opens the caller's gate, and answers his id; what there is of its answer
