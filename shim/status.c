@@ -26,6 +26,7 @@ static const struct {
     {"40P01", 503}, /* deadlock */
     {"55000", 503}, /* the extension has another version than its library: an update is under way */
     {"55P03", 503}, /* lock timeout */
+    {"26000", 503}, /* a statement could not be prepared for a call that shares the connection */
     {"25006", 503}, /* read-only transaction: a standby */
     {"57014", 504}, /* cancelled: statement_timeout */
     {"53", 503},    /* insufficient resources: connections, disk, memory */
