@@ -7,7 +7,6 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
@@ -278,25 +277,6 @@ StoreAccountLock(int64 id, LockedAccount *account)
     }
     StoreEnd(&call);
     return found;
-}
-
-/* Note that the user is active; skipped where it was noted since `before`, or the row or the table is locked. */
-void
-StoreActivityUpdate(int64 id, TimestampTz now, TimestampTz before)
-{
-    static Statement statement = {
-        "UPDATE auth.users u SET last_activity_at = $2 WHERE u.id" EQ
-        "(SELECT v.id FROM auth.users v WHERE v.id" EQ "$1"
-        " AND (v.last_activity_at IS NULL OR v.last_activity_at OPERATOR(pg_catalog.<) $3)"
-        " FOR NO KEY UPDATE SKIP LOCKED)",
-        3,
-        {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-        NULL};
-    Datum values[] = {Int64GetDatum(id), TimestampTzGetDatum(now), TimestampTzGetDatum(before)};
-    Oid users = row_users.id;
-
-    if (OidIsValid(users) && ConditionalLockRelationOid(users, RowExclusiveLock))
-        StoreExecute(&statement, values, NULL);
 }
 
 /* Take an auth.profile out of the first column, and end the call. */

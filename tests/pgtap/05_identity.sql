@@ -1,6 +1,6 @@
 -- The identity of a transaction: one row a way in which a transaction goes on or ends.
 \ir ../setup.sql
-SELECT plan(45);
+SELECT plan(49);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann, auth.register('bob@example.com', 'Secret123') AS bob \gset
 SELECT access_token AS a FROM auth.login('ann@example.com', 'Secret123') \gset
@@ -110,6 +110,24 @@ SELECT ok(bool_or(p LIKE '%Parallel Seq Scan%'), 'parallel plan: it is one')
 SELECT is(count(*), 10000::bigint, 'parallel plan: workers know the identity')
     FROM big WHERE owner = auth.uid() AND auth.role() = 'admin' AND auth.jwt() ->> 'role' = 'admin';
 COMMIT;
+
+-- That a user is active is noted on the way: without room for it he is served all the same; what an operator refuses he
+-- is told.
+UPDATE auth.users SET last_activity_at = NULL;
+CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused' USING ERRCODE = TG_ARGV[0]; END $$;
+CREATE TRIGGER refused BEFORE UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse('disk_full');
+SELECT is(auth.authenticate(:'a'), :ann::bigint, 'activity: a full disk does not matter');
+SELECT is(count(last_activity_at), 0::bigint, 'activity: and nothing was noted') FROM auth.users;
+DROP TRIGGER refused ON auth.users;
+CREATE TRIGGER refused BEFORE UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse('P0001');
+\set ON_ERROR_STOP 0
+SELECT auth.authenticate(:'a');
+\set state :LAST_ERROR_SQLSTATE
+\set ON_ERROR_STOP 1
+SELECT is(:'state'::text, 'P0001', 'activity: another error is one');
+DROP TRIGGER refused ON auth.users;
+SELECT auth.authenticate(:'a');
+SELECT is(count(last_activity_at), 1::bigint, 'activity: is noted') FROM auth.users;
 
 -- Who needs one.
 SELECT throws_ok(call, 'U401A', 'Not authenticated', 'without an identity: ' || call) FROM unnest(ARRAY[
