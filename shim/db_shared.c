@@ -14,6 +14,7 @@
  */
 #include <semaphore.h>
 
+#include "clock.h"
 #include "db_shared.h"
 
 enum ticket_state { TICKET_WAITS, TICKET_LEADS, TICKET_ENDED };
@@ -23,6 +24,7 @@ struct ticket {
     struct ticket *next;
     struct call *call;
     enum ticket_state state;
+    long long moment;        /* until then it waits for a connection */
     enum db_outcome refused; /* why it was not sent; DB_DONE: it was */
     sem_t turn;              /* posted when it has ended, or leads */
 };
@@ -144,16 +146,30 @@ lose(struct db_pool *pool, struct shared *shared)
     give_back(pool, shared);
 }
 
-/* There is no connection for those that have come. */
+/* Whether the first of those that have come need not try for itself. */
+static bool
+is_hopeless(struct shared *shared, enum db_outcome why, long long now)
+{
+    bool is;
+
+    pthread_mutex_lock(&shared->mutex);
+    is = shared->come.first != NULL && (why != DB_BUSY || shared->come.first->moment <= now);
+    pthread_mutex_unlock(&shared->mutex);
+    return is;
+}
+
+/* There is no connection for the first that has come, nor for those who waited as long, or for anybody. */
 static void
 refuse(struct shared *shared, enum db_outcome why)
 {
-    struct ticket *ticket;
+    long long now = clock_now();
 
-    while ((ticket = next_to_send(shared)) != NULL) {
+    do {
+        struct ticket *ticket = next_to_send(shared);
+
         ticket->refused = why;
         end_ticket(shared, ticket);
-    }
+    } while (is_hopeless(shared, why, now));
 }
 
 /* Whether the connection may take another call; one that may not is given back behind its last answer. */
@@ -215,10 +231,10 @@ hand_out(struct db_pool *pool, struct shared *shared)
 
 /* Work for all until the own call has ended. */
 static void
-lead(struct db_pool *pool, struct shared *shared, struct ticket *ticket, long long moment)
+lead(struct db_pool *pool, struct shared *shared, struct ticket *ticket)
 {
     while (ticket->state != TICKET_ENDED) {
-        send_come(pool, shared, moment);
+        send_come(pool, shared, ticket->moment);
         hand_out(pool, shared);
         if (ticket->state != TICKET_ENDED && shared->connection != NULL && !call_wait(ticket->call))
             lose(pool, shared);
@@ -251,7 +267,7 @@ bool
 shared_call(struct db_pool *pool, struct call *call, long long moment, enum db_outcome *why)
 {
     struct shared *shared = choose_shared(pool);
-    struct ticket ticket = {.call = call, .refused = DB_DONE};
+    struct ticket ticket = {.call = call, .moment = moment, .refused = DB_DONE};
     bool leads;
 
     sem_init(&ticket.turn, 0, 0);
@@ -267,7 +283,7 @@ shared_call(struct db_pool *pool, struct call *call, long long moment, enum db_o
     while (!leads && sem_wait(&ticket.turn) != 0)
         continue;
     if (ticket.state == TICKET_LEADS) {
-        lead(pool, shared, &ticket, moment);
+        lead(pool, shared, &ticket);
         resign(pool, shared);
     }
     sem_destroy(&ticket.turn);
