@@ -36,7 +36,7 @@
 
 /* How often connections are looked at while there are some, and how long others' wait for a head, in milliseconds. */
 #define INTERVAL 100
-#define PATIENCE 1000
+#define PATIENCE 300
 
 /* What is known of a descriptor: since when this connection is there. */
 struct guest {
