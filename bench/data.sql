@@ -68,5 +68,11 @@ CLUSTER auth.users USING users_pkey;
 CLUSTER auth.sessions USING sessions_pkey;
 SELECT command FROM bench.indexes WHERE command !~ 'email_normalized' \gexec
 DROP TABLE bench.indexes;
+-- Access tokens by the dozen, in no order, for pgbench.
+CREATE TABLE bench.twelve (n integer PRIMARY KEY, t text[]);
+ALTER TABLE bench.twelve ALTER t SET STORAGE PLAIN;
+INSERT INTO bench.twelve
+    SELECT i / 12, array_agg(access_token)
+    FROM (SELECT access_token, row_number() OVER (ORDER BY hashint8(id + 1)) - 1 AS i FROM bench.tokens) t GROUP BY 1;
 VACUUM ANALYZE;
 CHECKPOINT;

@@ -20,7 +20,7 @@ set multiplot layout 2,2
 
 set title 'reads: a call, as a ratio to the smallest size'
 plot 1.3 title "the limit of authenticate" with lines dashtype 2 linecolor 'gray', \
-    for [name in 'authenticate authenticate_few authenticate_me'] tsv using 'users':(ratio(name)) title name
+    for [name in 'statement authenticate authenticate_few authenticate_me'] tsv using 'users':(ratio(name)) title name
 
 set title 'writes: a call without its hash, as a ratio'
 plot for [name in 'login login_unknown register refresh refresh_durable'] tsv using 'users':(ratio(name)) title name
