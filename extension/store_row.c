@@ -189,12 +189,17 @@ RowIsNull(const Row *row, int column)
     return is_null;
 }
 
-/* Whether RowUpdate does all that a statement would: no trigger, rule or generated column of an operator's. */
+/*
+ * Whether RowUpdate does all that a statement would: no trigger, rule or generated column of an operator's.  With the
+ * lock that a statement takes, so that none is made until the transaction ends, and those made meanwhile are known.
+ */
 bool
 RowIsPlain(const Row *row)
 {
-    const TupleConstr *constraints = RelationGetDescr(row->relation)->constr;
+    const TupleConstr *constraints;
 
+    LockRelation(row->relation, RowExclusiveLock);
+    constraints = RelationGetDescr(row->relation)->constr;
     return row->relation->trigdesc == NULL && row->relation->rd_rules == NULL &&
            (constraints == NULL || !constraints->has_generated_stored);
 }
@@ -240,7 +245,6 @@ RowUpdate(const Row *row, TupleTableSlot *copy)
     GetUserIdAndSecContext(&user, &security_context);
     SetUserIdAndSecContext(row->relation->rd_rel->relowner,
                            security_context | SECURITY_LOCAL_USERID_CHANGE);
-    LockRelation(row->relation, RowExclusiveLock);
     InitResultRelInfo(target, row->relation, 0, NULL, 0);
     ExecOpenIndices(target, false);
     PG_TRY();

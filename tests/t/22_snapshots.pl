@@ -183,6 +183,28 @@ foreach (
     }
 }
 
+# A trigger that is made while a refresh waits has its part, though the waiting transaction has read the tables before.
+{
+    my ($access, $refresh) = login('ann');
+    $s->sql(q(CREATE TABLE seen (counter bigint); CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        AS 'BEGIN INSERT INTO public.seen VALUES (1); RETURN NULL; END'));
+    my $holder = session();
+    ask($holder, "RESET ROLE; BEGIN; SELECT FROM auth.sessions WHERE user_id = $id{ann} FOR UPDATE");
+    my $pid = fork() // die;
+    if ($pid == 0)
+    {
+        $s->node->psql('auth_service', "SET ROLE plain; BEGIN; SELECT auth.verify_token('$access'); SELECT auth.refresh('$refresh'); COMMIT");
+        POSIX::_exit(0);
+    }
+    $s->node->poll_query_until('auth_service', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'") or die;
+    $s->sql('CREATE TRIGGER see AFTER UPDATE ON auth.sessions FOR EACH STATEMENT EXECUTE FUNCTION see()');
+    ask($holder, 'COMMIT');
+    waitpid $pid, 0;
+    is($s->sql('SELECT count(*) FROM seen'), 1, 'a trigger that is made while a refresh waits: is called');
+    $holder->quit;
+    $s->sql('DROP TRIGGER see ON auth.sessions; DROP TABLE seen; DROP FUNCTION see()');
+}
+
 # A forged refresh token of a known session locks nothing.
 my ($access, $refresh) = login('ann');
 my $attacker = session();
