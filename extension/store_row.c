@@ -204,38 +204,35 @@ RowIsPlain(const Row *row)
            (constraints == NULL || !constraints->has_generated_stored);
 }
 
-/* The row as it is, to be changed. */
-TupleTableSlot *
-RowCopy(const Row *row)
+/* The row with these columns changed, none of them to NULL. */
+static TupleTableSlot *
+Changed(const Row *row, const int *columns, const Datum *values, int count)
 {
-    TupleTableSlot *copy = table_slot_create(row->relation, NULL);
-    int count = row->slot->tts_tupleDescriptor->natts;
+    TupleTableSlot *next = table_slot_create(row->relation, NULL);
+    int all = row->slot->tts_tupleDescriptor->natts;
+    int i;
 
     slot_getallattrs(row->slot);
-    ExecClearTuple(copy);
-    memcpy(copy->tts_values, row->slot->tts_values, (Size)count * sizeof(Datum));
-    memcpy(copy->tts_isnull, row->slot->tts_isnull, (Size)count * sizeof(bool));
-    return ExecStoreVirtualTuple(copy);
-}
+    memcpy(next->tts_values, row->slot->tts_values, (Size)all * sizeof(Datum));
+    memcpy(next->tts_isnull, row->slot->tts_isnull, (Size)all * sizeof(bool));
+    for (i = 0; i < count; i++) {
+        int place = row->table->numbers[columns[i]] - 1;
 
-/* Set a column of a copy. */
-void
-RowSet(TupleTableSlot *copy, const Row *row, int column, Datum value)
-{
-    int place = row->table->numbers[column] - 1;
-
-    copy->tts_values[place] = value;
-    copy->tts_isnull[place] = false;
+        next->tts_values[place] = values[i];
+        next->tts_isnull[place] = false;
+    }
+    return ExecStoreVirtualTuple(next);
 }
 
 /*
- * Make the row, which is plain and was locked, what its copy is; the copy is gone then.  It is changed as
- * PostgreSQL's replication changes rows on a subscriber: constraints, indexes and what replicates this table
- * have their part, as the owner.  An error does not show the row.
+ * Change columns of a row that is plain and was locked, none of them to NULL.  It is changed as PostgreSQL's
+ * replication changes rows on a subscriber: constraints, indexes and what replicates this table have their part, as
+ * the owner.  An error does not show the row.
  */
 void
-RowUpdate(const Row *row, TupleTableSlot *copy)
+RowUpdate(const Row *row, const int *columns, const Datum *values, int count)
 {
+    TupleTableSlot *next = Changed(row, columns, values, count);
     MemoryContext context = CurrentMemoryContext;
     EState *state = CreateExecutorState();
     ResultRelInfo *target = makeNode(ResultRelInfo);
@@ -249,7 +246,7 @@ RowUpdate(const Row *row, TupleTableSlot *copy)
     ExecOpenIndices(target, false);
     PG_TRY();
     {
-        ExecSimpleRelationUpdate(target, state, NULL, row->slot, copy);
+        ExecSimpleRelationUpdate(target, state, NULL, row->slot, next);
     }
     PG_CATCH();
     {
@@ -258,7 +255,7 @@ RowUpdate(const Row *row, TupleTableSlot *copy)
     PG_END_TRY();
     ExecCloseIndices(target);
     SetUserIdAndSecContext(user, security_context);
-    ExecDropSingleTupleTableSlot(copy);
+    ExecDropSingleTupleTableSlot(next);
     FreeExecutorState(state);
     CommandCounterIncrement();
 }

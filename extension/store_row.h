@@ -86,9 +86,7 @@ extern Datum RowColumn(const Row *row, int column, bool *is_null);
 extern Datum RowColumnNotNull(const Row *row, int column);
 extern bool RowIsNull(const Row *row, int column);
 extern bool RowIsPlain(const Row *row);
-extern TupleTableSlot *RowCopy(const Row *row);
-extern void RowSet(TupleTableSlot *copy, const Row *row, int column, Datum value);
-extern void RowUpdate(const Row *row, TupleTableSlot *copy);
+extern void RowUpdate(const Row *row, const int *columns, const Datum *values, int count);
 extern bool RowIsAdmin(const Row *user);
 extern void RowEnd(Row *row);
 

@@ -16,10 +16,6 @@
 #include "store_row.h"
 #include "store_statement.h"
 
-#define OLDER_BYTES "256"
-
-StaticAssertDecl(AUTH_OLDER_GENERATIONS * 16 == 256, "OLDER_BYTES has another number");
-
 const pg_uuid_t no_session = {{0}};
 
 /* A new session; the token is its first. */
@@ -213,25 +209,6 @@ StoreSessionLock(int64 user_id, const pg_uuid_t *id, SessionRow *session)
     return found;
 }
 
-static void
-StepByStatement(const RefreshToken *token, TimestampTz now)
-{
-    static Statement statement = {
-        "UPDATE auth.sessions s SET refresh_counter = $3, previous_nonce = s.refresh_nonce,"
-        " older_generations = pg_catalog.substring(pg_catalog.int8send(s.previous_nonce)"
-        " OPERATOR(pg_catalog.||) pg_catalog.timestamptz_send(s.last_used_at)"
-        " OPERATOR(pg_catalog.||) COALESCE(s.older_generations, ''), 1, " OLDER_BYTES "),"
-        " refresh_nonce = $4, last_used_at = $5 WHERE s.user_id" EQ "$1 AND s.id" EQ "$2",
-        5,
-        {INT8OID, UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID},
-        NULL};
-    Datum values[] = {Int64GetDatum(token->user_id), UUIDPGetDatum(&token->session_id),
-                      Int64GetDatum(token->generation.counter),
-                      Int64GetDatum(token->generation.nonce), TimestampTzGetDatum(now)};
-
-    StoreExecute(&statement, values, NULL);
-}
-
 static char *
 WriteInt64(char *to, int64 value)
 {
@@ -261,6 +238,33 @@ WriteOlder(const Row *row)
     return PointerGetDatum(older);
 }
 
+static void
+Step(const Row *row, const RefreshToken *token, TimestampTz now)
+{
+    static Statement statement = {
+        "UPDATE auth.sessions s SET refresh_counter = $3, refresh_nonce = $4, previous_nonce = $5,"
+        " older_generations = $6, last_used_at = $7 WHERE s.user_id" EQ "$1 AND s.id" EQ "$2",
+        7,
+        {INT8OID, UUIDOID, INT8OID, INT8OID, INT8OID, BYTEAOID, TIMESTAMPTZOID},
+        NULL};
+    /* Those that $3 and on are for. */
+    static const int columns[] = {SESSIONS_REFRESH_COUNTER, SESSIONS_REFRESH_NONCE,
+                                  SESSIONS_PREVIOUS_NONCE, SESSIONS_OLDER_GENERATIONS,
+                                  SESSIONS_LAST_USED_AT};
+    Datum values[] = {Int64GetDatum(token->user_id),
+                      UUIDPGetDatum(&token->session_id),
+                      Int64GetDatum(token->generation.counter),
+                      Int64GetDatum(token->generation.nonce),
+                      RowColumnNotNull(row, SESSIONS_REFRESH_NONCE),
+                      WriteOlder(row),
+                      TimestampTzGetDatum(now)};
+
+    if (RowIsPlain(row))
+        RowUpdate(row, columns, &values[2], lengthof(columns));
+    else
+        StoreExecute(&statement, values, NULL);
+}
+
 /*
  * Make this token's generation the session's current one, whose row is locked.  The row remembers so many before
  * it: by their nonces a pair of a refresh that rolled back is told from one of theirs.  A statement takes nearly
@@ -270,26 +274,13 @@ void
 StoreSessionStep(const RefreshToken *token, TimestampTz now)
 {
     Row row;
-    bool done;
 
     RowsBegin();
     if (!RowFindSession(token->user_id, &token->session_id, &row))
         elog(ERROR, "a session that was locked has gone");
-    done = RowIsPlain(&row);
-    if (done) {
-        TupleTableSlot *next = RowCopy(&row);
-
-        RowSet(next, &row, SESSIONS_REFRESH_COUNTER, Int64GetDatum(token->generation.counter));
-        RowSet(next, &row, SESSIONS_PREVIOUS_NONCE, RowColumnNotNull(&row, SESSIONS_REFRESH_NONCE));
-        RowSet(next, &row, SESSIONS_OLDER_GENERATIONS, WriteOlder(&row));
-        RowSet(next, &row, SESSIONS_REFRESH_NONCE, Int64GetDatum(token->generation.nonce));
-        RowSet(next, &row, SESSIONS_LAST_USED_AT, TimestampTzGetDatum(now));
-        RowUpdate(&row, next);
-    }
+    Step(&row, token, now);
     RowEnd(&row);
     RowsEnd();
-    if (!done)
-        StepByStatement(token, now);
 }
 
 /* Note a use that was no step. */
