@@ -18,9 +18,8 @@
 PG_FUNCTION_INFO_V1(auth_service_arguments);
 
 /*
- * The members of a JSON object in their order, duplicates included; U422A for a body that is none, and the
- * problem's field is empty, it is the whole body's.  The parser does not raise: its errors would quote the
- * text, with the password in it.
+ * The members of a JSON object in their order, duplicates included; U422A where the text is none, a problem without
+ * a field.  The parser is told not to raise: its errors would quote the text, with the password in it.
  */
 List *
 ArgumentMembers(text *body)
