@@ -3,7 +3,7 @@
  * store_row.h: a row by its primary key, without a statement; for the store_*.c files alone.
  *
  * What every request asks for is two or three rows by their keys.  As a statement that took four times as
- * long, most of it to start and end an executor (docs/performance.md has the figures).
+ * long, most of it to start and end an executor.
  */
 #ifndef AUTH_SERVICE_STORE_ROW_H
 #define AUTH_SERVICE_STORE_ROW_H
