@@ -261,8 +261,9 @@ Step(const Row *row, const RefreshToken *token, TimestampTz now)
 
     if (RowIsPlain(row))
         RowUpdate(row, columns, &values[2], lengthof(columns));
-    else
-        StoreExecute(&statement, values, NULL);
+    else if (StoreExecute(&statement, values, NULL) != 1)
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("a trigger or rule on auth.sessions keeps a session from being refreshed"));
 }
 
 /*

@@ -59,8 +59,9 @@ enum db_outcome {
 struct db_limits {
     bool hashes;   /* it computes a password's hash, so it waits for one of the places for that */
     bool may_wait; /* for a lock, or for what an application's function does */
-    bool
-        is_brief; /* it waits for nothing, and is answered in a moment: others may wait behind it */
+    /* It waits for nothing, and is answered in a moment: others may wait behind it.  So what it writes is not made
+     * durable; only the note that a user is active may be lost. */
+    bool is_brief;
     int patience; /* it is no use unless it is answered within so many milliseconds; 0: as configured */
     const struct client *client; /* who waits for the answer; NULL: unknown */
 };

@@ -158,7 +158,7 @@ is_hopeless(struct shared *shared, enum db_outcome why, long long now)
     return is;
 }
 
-/* There is no connection for the first that has come, nor for those who waited as long, or for anybody. */
+/* There is no connection for the first that has come, who leads, nor for those who waited as long, or for anybody. */
 static void
 refuse(struct shared *shared, enum db_outcome why)
 {

@@ -62,7 +62,7 @@ struct http_log {
 struct http_response {
     int status;
     const char *body; /* unused where the status is 204 or 304 */
-    int body_file;    /* an open file whose first bytes are the body instead, or 0 */
+    int body_file; /* an open file whose first bytes are the body instead; 0, which is never free for one: none */
     size_t body_length;
     const char *content_type;    /* NULL: JSON */
     const char *headers;         /* more lines, Cache-Control among them; NULL: nothing is stored */

@@ -36,7 +36,7 @@ struct route {
     enum route_body body;
     struct field fields[ROUTE_FIELDS_MAX];
     bool hashes;          /* computes a password's hash */
-    bool is_brief;        /* reads a row or two of the caller's, whoever he is: db.h */
+    bool is_brief;        /* only reads, a row or two of the caller's, whoever he is: db.h */
     bool is_health;       /* any failure is a 503 */
     bool is_rpc;          /* calls a function of the application's: rpc.h */
     const char *constant; /* the whole answer, where no database is needed */

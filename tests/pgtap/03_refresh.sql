@@ -1,6 +1,6 @@
 -- refresh: rotation, forgiveness for 10 seconds, and the end of a session whose token was reused.
 \ir ../setup.sql
-SELECT plan(99);
+SELECT plan(101);
 
 SELECT auth.register('ann@example.com', 'Secret123') AS ann \gset
 SELECT refresh_token AS r0, access_token AS a0 FROM auth.login('ann@example.com', 'Secret123') \gset
@@ -214,6 +214,14 @@ CREATE RULE ruled AS ON UPDATE TO auth.sessions DO ALSO INSERT INTO pg_temp.seen
 SELECT isnt(auth.refresh(:'t3'), NULL, 'rule: a refresh');
 SELECT is(count(*), 1::bigint, 'rule: is followed') FROM pg_temp.seen WHERE what = 'rule';
 DROP RULE ruled ON auth.sessions;
+CREATE FUNCTION pg_temp.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER kept BEFORE UPDATE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION pg_temp.keep();
+SELECT refresh_token AS k0 FROM auth.login('ann@example.com', 'Secret123') \gset
+PREPARE kept AS SELECT auth.refresh(:'k0');
+SELECT throws_ok('kept', '55000', NULL, 'a trigger that keeps the row: no pair that the session does not know');
+DROP TRIGGER kept ON auth.sessions;
+SELECT isnt(auth.refresh(:'k0'), NULL, 'and without it: a refresh');
+DELETE FROM auth.sessions s USING pg_temp.session k WHERE s.id = k.id;
 ALTER TABLE auth.sessions ADD COLUMN next bigint GENERATED ALWAYS AS (refresh_counter + 1) STORED;
 SELECT r.refresh_token AS u1 FROM auth.login('ann@example.com', 'Secret123') l, auth.refresh(l.refresh_token) r \gset
 SELECT is(next, 2::bigint, 'generated column: is of the row as it is') FROM auth.sessions ORDER BY created_at DESC LIMIT 1;
