@@ -35,12 +35,13 @@ as_owner() {
 }
 
 # Become such a command, which ends when the shell that started this one does.  For the background:
-# its process id is then the command's own.
+# its process id is then the command's own, and its session too: Ctrl-C reaches the shell alone, which
+# passes it on, and not the command a second time.
 exec_as_owner() {
     if is_root; then
-        exec setpriv --reuid=postgres --regid=postgres --init-groups --pdeathsig TERM -- env -C / "$@"
+        exec setsid setpriv --reuid=postgres --regid=postgres --init-groups --pdeathsig TERM -- env -C / "$@"
     else
-        exec setpriv --pdeathsig TERM -- "$@"
+        exec setsid setpriv --pdeathsig TERM -- "$@"
     fi
 }
 

@@ -18,6 +18,7 @@ delete @ENV{qw(PGHOST PGUSER PGDATABASE PGPORT MAKEFLAGS)};
 
 # Whatever happens here, nothing is left running.
 my @harnesses;
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
 END { local $?; $_->pumpable && $_->kill_kill foreach @harnesses }
 
 # Start `scripts/run`, which make run calls after the bootstrap, and wait until it serves or ends.
@@ -27,7 +28,8 @@ sub run
     local %ENV = (%ENV, PORT => $port, %environment);
     my $self = { out => '' };
     # Whoever started these tests in the background has made SIGINT ignored, and a shell cannot undo that.
-    push @harnesses, $self->{harness} = IPC::Run::start(['scripts/run'], '<', \undef, '>&', \$self->{out}, init => sub { $SIG{INT} = 'DEFAULT' });
+    # A process group of its own, which ends() signals as a terminal does.
+    push @harnesses, $self->{harness} = IPC::Run::start(['scripts/run'], '<', \undef, '>&', \$self->{out}, init => sub { $SIG{INT} = 'DEFAULT'; setpgrp });
     my $begin = time;
     while (time - $begin < 60 && $self->{harness}->pumpable && $self->{out} !~ /^listening on/m) { $self->{harness}->pump_nb; sleep 0.02 }
     return $self;
@@ -36,7 +38,7 @@ sub run
 sub ends
 {
     my ($run, $signal) = @_;
-    $run->{harness}->signal($signal) if $signal;
+    kill $signal => -$run->{harness}{KIDS}[0]{PID} if $signal;
     $run->{harness}->finish;
     return ($run->{harness}->full_result(0)) >> 8;
 }
@@ -66,6 +68,7 @@ is($second->{out}, "run: already running for this checkout (Ctrl-C ends it there
 
 is(ends($run, 'INT'), 0, 'Ctrl-C: exit status 0');
 like($run->{out}, qr/^==> stopping PostgreSQL\n\z/m, 'Ctrl-C: says that it stops');
+unlike($run->{out}, qr{requests under way}, 'Ctrl-C: as one signal, after which the front ends in its own time');
 ok(!-e "$top/.run/data/postmaster.pid", 'Ctrl-C: the cluster is down');
 is($s->request('GET', '/')->{status}, 599, 'Ctrl-C: nobody listens');
 
