@@ -352,6 +352,8 @@ my @lines = (
     [ starts => \&starts ],
     [ leak => \&leak ]);
 my %only = map { $_ => 1 } split ' ', $ENV{LINES_ONLY} // '';
+my @unknown = grep { my $name = $_; !grep { $_->[0] eq $name } @lines } sort keys %only;
+die "LINES_ONLY: there is no line @unknown; there are ", join(' ', map { $_->[0] } @lines), "\n" if @unknown;
 my (@rows, @failed);
 $| = 1;
 print Machine::text($machine), "median of $rounds rounds", $quick || $rounds < 5 || $ENV{RUN_SECONDS} ? ', fewer or shorter than usual' : '',
