@@ -68,7 +68,7 @@ bench:
 bench-growth:
 	@scripts/bootstrap build bench
 	@scripts/bench bench/growth.pl; status=$$?; \
-	gnuplot -e "tsv='.build/bench/growth.tsv'; svg='docs/growth.svg'" bench/growth.gnuplot || status=1; \
+	gnuplot -e "tsv='.build/bench/growth.tsv'; svg='docs/growth.svg'" bench/growth.gnuplot && sed -i 's/[[:blank:]]*$$//' docs/growth.svg || status=1; \
 	exit $$status
 
 # Needs Docker, which bootstrap does not install: see the script.
