@@ -161,7 +161,14 @@ refuse_body(const struct api *api, const struct http_request *request, const str
         call(api, request, route, token, &nothing, &parameters, &answer->result);
     }
     if (token == NULL || answer->result.outcome == DB_DONE)
-        answer_error(response, answer, 415, "Unsupported Media Type", NULL);
+        answer_error(
+            response, answer, 415,
+            route_for_body(route, ROUTE_FORM) == NULL
+                ? "Unsupported Media Type: the Content-Type has to be application/json, in UTF-8, "
+                  "without Content-Encoding"
+                : "Unsupported Media Type: the Content-Type has to be application/json or "
+                  "application/x-www-form-urlencoded, in UTF-8, without Content-Encoding",
+            NULL);
     else
         answer_result(response, answer, request, route);
 }

@@ -98,7 +98,10 @@ foreach (
     is($s->request('POST', '/auth/login', body => $good, type => $_->[0])->{status}, $_->[1], "Content-Type '$_->[0]': $_->[1]");
 }
 is($s->request('POST', '/auth/login', body => $good, type => 'application/json', headers => { 'Content-Encoding' => 'gzip' })->{status}, 415, 'Content-Encoding');
-is($s->request('POST', '/auth/register', form => [ email => 'a@b.co', password => $secret ])->{status}, 415, 'a form where only JSON is taken');
+my $form = $s->request('POST', '/auth/register', form => [ email => 'a@b.co', password => $secret ]);
+is($form->{status}, 415, 'a form where only JSON is taken');
+like($form->{content}, qr/has to be application\/json, in UTF-8/, 'and what is taken is told');
+like($s->request('POST', '/auth/login', body => $good, type => 'text/plain')->{content}, qr/has to be application\/json or application\/x-www-form-urlencoded, in UTF-8/, 'where a form is, too');
 
 # Authorization.
 foreach (
