@@ -29,7 +29,7 @@ set title 'slowest page of 100 users, ms'
 set logscale y
 set yrange [0.1:*]
 plot 10 title 'the limit at a million' with lines dashtype 2 linecolor 'gray', \
-    for [name in 'order deep common rare none short'] tsv using 'users':name title name
+    for [name in 'order deep common middle rare none short'] tsv using 'users':name title name
 
 set title 'maintain: a step, and authenticate beside it, ms'
 set yrange [0.01:*]

@@ -174,11 +174,13 @@ sub lists
     my @none = ("email => 'nobody\@nowhere'", "first_name => 'Xenophon'", "id => 0");
     # Of one or two characters, which have no trigram.
     my @short = ("last_name => 'Xq'", "last_name => 'q'", "first_name => 'zz'");
+    # Of a hundredth of the accounts or so.
+    my @middle = ("email => 'example55'", "email => '\@example55.com', first_name => 'anna'", "last_name => 'abe'", "email => 'user987', is_blocked => false");
     my %kinds = (
         order => [ (map { ordered($_) } @orders), 'list_users("limit" => 1000)', 'deleted_users()' ],
         deep => [ map { deep($_, $users) } @orders ],
         map { my ($kind, $filters) = @$_; ($kind => [ map { my $filter = $_; map { ordered($_, $filter) } @orders[ 0, 3, 4 ] } @$filters ]) }
-          [ common => \@common ], [ rare => \@rare ], [ none => \@none ], [ short => \@short ]);
+          [ common => \@common ], [ rare => \@rare ], [ none => \@none ], [ short => \@short ], [ middle => \@middle ]);
     my @calls = map { my $kind = $_; map { [ $kind, $_ ] } @{ $kinds{$kind} } } sort keys %kinds;
     my @times = split /\n/, sql(join '', map { sprintf "SELECT bench.page('%s', %d);\n", $_->[1] =~ s/'/''/gr, PAGE_TRIES } @calls);
     my %took;
@@ -270,7 +272,7 @@ sub table
 }
 
 my @calls = qw(statement authenticate authenticate_few authenticate_me login login_unknown register refresh refresh_durable);
-my @kinds = qw(order deep common rare none short);
+my @kinds = qw(order deep common middle rare none short);
 sub slowest { my ($row, $kind) = @_; return max(values %{ $row->{lists}{$kind} }) }
 
 print give_memory();
