@@ -147,6 +147,8 @@ log_start(const struct config *config, const struct capacity *capacity)
     log_number(&line, "threads", capacity->threads);
     log_number(&line, "pool_size", config->pool_size);
     log_number(&line, "hash_slots", config->hash_slots);
+    if (config->admin_port != 0)
+        log_number(&line, "admin_port", config->admin_port);
     log_end(&line);
 }
 
