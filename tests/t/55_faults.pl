@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use AuthService;
+use Faults;
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -79,13 +80,12 @@ recovers('the server is killed');
 
 # ---- Frozen --------------------------------------------------------------------------------------
 $postmaster = slurp_file($s->node->data_dir . '/postmaster.pid') =~ /^(\d+)/ ? $1 : die;
-sub processes { return ($postmaster, split ' ', qx(pgrep -P $postmaster)) }
-under_fire('frozen', sub { kill 'STOP', $postmaster; kill 'STOP', processes(); sleep 4 }, during => 4, limit => 4.5);
+under_fire('frozen', sub { kill 'STOP', $postmaster; kill 'STOP', Faults::family($postmaster); sleep 4 }, during => 4, limit => 4.5);
 my $begin = time;
 is($s->request('GET', '/health/ready')->{status}, 503, 'frozen: /health/ready');
 cmp_ok(time - $begin, '<', 1.5, 'frozen: within a second');
 is($s->request('GET', '/health/live')->{status}, 200, 'frozen: /health/live');
-kill 'CONT', processes();
+kill 'CONT', Faults::family($postmaster);
 recovers('thawed');
 
 # ---- Out of connections ----------------------------------------------------------------------------
