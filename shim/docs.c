@@ -87,7 +87,7 @@ open_file(const char *folder, struct file *file)
 
     if (snprintf(path, sizeof(path), "%s/%s", folder, file->name) >= (int)sizeof(path))
         return false;
-    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
         return false;
     if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0 ||
