@@ -221,13 +221,14 @@ foreach my $round (1, 2)
     $psql->query_safe(q(BEGIN; SELECT FROM auth.users WHERE email = 'ann@example.com' FOR UPDATE));
     @waiting = map { my $x = connection($s->{port}) or die;
         $x->syswrite("PUT /users/profile HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer $token\r\nContent-Type: application/json\r\nContent-Length: " . length($body) . "\r\n\r\n$body"); $x } 1 .. 6;
-    for (1 .. 100) { $now = metrics(); last if $now->{auth_service_database_waiting} == 2 && $now->{auth_service_http_requests_in_progress} == 6; sleep 0.02 }
+    for (1 .. 100) { $now = metrics(); last if $now->{auth_service_database_waiting} >= 2 && $now->{auth_service_http_requests_in_progress} == 6; sleep 0.02 }
     last if $round == 2;
     $_->sysread(my $bytes, 65536) foreach @waiting;
     $psql->quit;
 }
 is($now->{auth_service_http_requests_in_progress}, 6, 'six requests are under way');
-is($now->{auth_service_database_waiting}, 2, 'two of them wait for a connection');
+# Maintenance, which comes each second here, may wait as well.
+like($now->{auth_service_database_waiting}, qr/^[23]$/, 'two of them wait for a connection');
 is($now->{auth_service_database_connections} - $now->{auth_service_database_connections_idle}, 4, 'four have one');
 cmp_ok($now->{auth_service_http_threads_in_use}, '>=', 6, 'and six a thread');
 $_->sysread(my $bytes, 65536) foreach @waiting;
