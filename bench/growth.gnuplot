@@ -30,7 +30,7 @@ set title 'slowest page of 100 users, ms'
 set logscale y
 set yrange [0.1:*]
 plot 10 title 'the limit at a million' with lines dashtype 2 linecolor 'gray', \
-    for [name in 'order deep common middle rare none short'] tsv using 'users':name title name noenhanced
+    for [name in 'order deep common middle rare none short pairs'] tsv using 'users':name title name noenhanced
 
 set title 'maintain: a step, and authenticate beside it, ms'
 set yrange [0.1:*]

@@ -2,7 +2,7 @@
  *
  * guard.c: DROP EXTENSION does not silently take the accounts along.
  *
- * Whoever drops what the extension stands on (its schema, pgcrypto, pg_trgm, the schema that those are in)
+ * Whoever drops what the extension stands on (its schema, pgcrypto, the schema that this is in)
  * with CASCADE drops the extension, and with it the tables.  PostgreSQL asks nobody's leave for that: DROP
  * SCHEMA public CASCADE is an everyday command, and takes the rights on that schema alone.
  *

@@ -112,8 +112,7 @@ RequireVersion(void)
             (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
              errmsg("extension \"auth_service\" has version %s in this database, its library %s",
                     version ? version : "none", AUTH_SERVICE_VERSION),
-             errhint("Run CREATE EXTENSION IF NOT EXISTS pg_trgm and ALTER EXTENSION auth_service "
-                     "UPDATE, or connect again."),
+             errhint("Run ALTER EXTENSION auth_service UPDATE, or connect again."),
              errhidestmt(true), errhidecontext(true)));
 }
 
@@ -229,14 +228,15 @@ StoreRunLatest(Statement *statement, const Datum *values)
 }
 
 /*
- * Run a statement that is not met again, planned for these very values, of which none is a secret and
- * none NULL.
+ * Run a SELECT that is not met again, on the active snapshot, planned for these very values, of which none is
+ * a secret and none NULL.
  */
 uint64
 StoreRunOnce(const Statement *statement, const Datum *values)
 {
-    SPIExecuteOptions options = {
-        .params = StatementParameters(statement, values, NULL, PARAM_FLAG_CONST)};
+    SPIExecuteOptions options = {.params =
+                                     StatementParameters(statement, values, NULL, PARAM_FLAG_CONST),
+                                 .read_only = true};
     SPIPlanPtr plan = SPI_prepare_cursor(statement->sql, statement->parameter_count,
                                          (Oid *)statement->types, CURSOR_OPT_CUSTOM_PLAN);
     int result;

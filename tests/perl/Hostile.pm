@@ -104,7 +104,7 @@ sub new
     $node->safe_psql('postgres', "CREATE DATABASE $name; ALTER DATABASE $name SET auth_service.bcrypt_cost = 4");
     $node->safe_psql($name, "GRANT CREATE ON DATABASE $name TO regress_mallory; GRANT CREATE ON SCHEMA public TO regress_mallory;
         CREATE SCHEMA mallory AUTHORIZATION regress_mallory; CREATE SCHEMA extensions; GRANT USAGE ON SCHEMA extensions TO PUBLIC;
-        CREATE EXTENSION pgcrypto SCHEMA extensions; CREATE EXTENSION pg_trgm SCHEMA extensions; CREATE EXTENSION dblink SCHEMA extensions; CREATE EXTENSION pg_stat_statements SCHEMA public;
+        CREATE EXTENSION pgcrypto SCHEMA extensions; CREATE EXTENSION dblink SCHEMA extensions; CREATE EXTENSION pg_stat_statements SCHEMA public;
         CREATE EXTENSION postgres_fdw SCHEMA extensions;");
     $self->plant('planted');
     $self->operator("CREATE EXTENSION auth_service" . ($version ? " VERSION '$version'" : ''));

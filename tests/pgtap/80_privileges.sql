@@ -12,6 +12,10 @@ SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY p.oid::regprocedu
           ARRAY[
               'auth._guard()',
               'auth._identity_support(internal)',
+              'auth._substring_begins(integer,integer,smallint,internal)',
+              'auth._substring_fits(internal,smallint,text,integer,internal,internal,internal)',
+              'auth._substring_query(text,internal,smallint,internal,internal,internal,internal)',
+              'auth._substring_values(text,internal)',
               'auth.allow_api(regrole)',
               'auth.drop_signing_key(text)',
               'auth.import_signing_key(text,text,interval)',

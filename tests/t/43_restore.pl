@@ -75,7 +75,7 @@ my @psql = ('psql', '--no-psqlrc', '--quiet', '--set', 'ON_ERROR_STOP=1', '--sin
 my @once = ('pg_restore', '--exit-on-error', '--single-transaction');
 my @jobs = ('pg_restore', '--exit-on-error', '--jobs=4', 'SECTIONS');
 my $install = 'SET client_min_messages = warning; CREATE EXTENSION auth_service CASCADE';
-my @ours = ('--schema=auth', map { "--extension=$_" } qw(pgcrypto pg_trgm auth_service));
+my @ours = ('--schema=auth', map { "--extension=$_" } qw(pgcrypto auth_service));
 my @ways = (
     [ 'no owner, no privileges', [ '--format=custom' ], '', [ @once, '--no-owner', '--no-privileges' ], 'RS' ],
     [ 'the accounts alone, no privileges', [ '--format=custom', @ours ], '', [ @once, '--no-owner', '--no-privileges' ], 'RSA' ],

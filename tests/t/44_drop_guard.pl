@@ -31,7 +31,7 @@ my $is_refused = qr/^ERROR:  2BP01: cannot drop extension auth_service because i
 
 database('filled', 1);
 foreach my $command ('DROP EXTENSION auth_service', 'DROP EXTENSION auth_service CASCADE', 'DROP EXTENSION IF EXISTS auth_service', 'DROP EXTENSION pgcrypto CASCADE',
-    'DROP EXTENSION pg_trgm, pgcrypto CASCADE', 'DROP SCHEMA public CASCADE', 'DROP SCHEMA auth CASCADE', 'DROP OWNED BY regress_dba CASCADE',
+    'DROP EXTENSION pgcrypto, plpgsql CASCADE', 'DROP SCHEMA public CASCADE', 'DROP SCHEMA auth CASCADE', 'DROP OWNED BY regress_dba CASCADE',
     q(DO $$BEGIN EXECUTE 'DROP SCHEMA public CASCADE'; END$$), 'CREATE SCHEMA a; CREATE SCHEMA b; DROP SCHEMA a, public, b CASCADE')
 {
     like(try('filled', "BEGIN; $command"), $is_refused, "refused: $command");

@@ -44,10 +44,23 @@ foreach my $call (
     q(list_users(first_name => 'gül', sort_by => 'balance')), q(list_users(last_name => 'abcd', sort_by => 'last_activity_at', sort_order => 'desc')),
     q(list_users(first_name => 'eve', last_name => 'ff0', is_blocked => false)), q(list_users(is_blocked => true)),
     q(list_users(is_blocked => true, sort_by => 'balance', sort_order => 'desc')), q(list_users(is_blocked => false, sort_by => 'last_activity_at')),
+    q(list_users(first_name => 'zz')), q(list_users(last_name => 'q', sort_by => 'balance')), q(list_users(last_name => 'Q', first_name => 'a')),
+    q(list_users(email => 'example5', last_name => '7f', sort_by => 'balance')), q(list_users(email => 'user19', sort_by => 'last_activity_at')),
     q(list_users(role => 'admin')), q(list_users(role => 'admin', sort_by => 'balance', is_blocked => false)), q(deleted_users("limit" => 100)))
 {
     my $time = best($call);
     cmp_ok($time, '<', 20, sprintf '%.1f ms: %s', $time, $call);
+}
+
+# The cursor of the first account that a condition fits, for an order.
+sub cursor
+{
+    my ($sort, $order, $condition) = @_;
+    my $id = $s->sql("SELECT id FROM auth.users WHERE deleted_at IS NULL AND $condition LIMIT 1");
+    my $list = $s->sql("SELECT next_cursor FROM auth.list_users(sort_by => '$sort', sort_order => '$order', \"limit\" => 1)");
+    my $value = { id => 0, balance => 'balance', last_activity_at => "(extract(epoch FROM last_activity_at) * 1000000)::bigint - 946684800000000" }->{$sort};
+    # A cursor's form: version, list, value, id.
+    return $s->sql("SELECT translate(encode(substr(decode(translate('$list', '-_', '+/'), 'base64'), 1, 2) || int8send($value) || int8send(id), 'base64'), '+/', '-_') FROM auth.users WHERE id = $id");
 }
 
 # Deep: three quarters of the way down, by the cursor of the row there.
@@ -56,17 +69,18 @@ foreach (
     [ 'last_activity_at', 'asc', "last_activity_at > now() - interval '50000 seconds' ORDER BY last_activity_at, id" ])
 {
     my ($sort, $order, $condition) = @$_;
-    my $id = $s->sql("SELECT id FROM auth.users WHERE deleted_at IS NULL AND $condition LIMIT 1");
-    my $list = $s->sql("SELECT next_cursor FROM auth.list_users(sort_by => '$sort', sort_order => '$order', \"limit\" => 1)");
-    my $value = { id => 0, balance => 'balance', last_activity_at => "(extract(epoch FROM last_activity_at) * 1000000)::bigint - 946684800000000" }->{$sort};
-    # A cursor's form: version, list, value, id.
-    my $cursor = $s->sql("SELECT translate(encode(substr(decode(translate('$list', '-_', '+/'), 'base64'), 1, 2) || int8send($value) || int8send(id), 'base64'), '+/', '-_') FROM auth.users WHERE id = $id");
+    my $cursor = cursor($sort, $order, $condition);
     my $call = "list_users(sort_by => '$sort', sort_order => '$order')";
     my $next = $s->sql('SELECT id FROM auth.' . page($call, $cursor) . ' LIMIT 1');
     isnt($next, '', "$sort: a deep page");
     my ($first, $deep) = (best($call, 20), best(page($call, $cursor), 20));
     cmp_ok($deep, '<', 3 * $first + 1, sprintf '%s %s: a deep page takes %.2f ms, the first one %.2f', $sort, $order, $deep, $first);
 }
+
+# The last page of what all have is not looked for among all.
+my $last = page(q(list_users(email => 'example')), cursor('id', 'asc', 'id > 199950 ORDER BY id'));
+cmp_ok($s->sql("SELECT count(*) FROM auth.$last"), '<', 60, 'a last page');
+cmp_ok(best($last), '<', 20, 'a last page of what all have is as fast');
 
 # Over HTTP.
 my $answer = $s->request('GET', '/users?sort_by=balance&sort_order=desc&limit=1000', token => $token);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * piece.c: which pieces of substrings to ask the index of substrings for.
+ *
+ * The index reads all entries of every piece that it is asked for: of ".com" a million, of "ann" a thousand, and
+ * to look for both takes as long as for the first alone.  So it is asked for rare ones only, by the statistics
+ * that the planner has of the column; where there are none, one is as good as another.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_statistic.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "piece.h"
+
+/* Of a long substring so many, from all over it; to count more would take longer than it spares. */
+#define CANDIDATES_MAX 24
+
+/* Statistics are of a hundred values or so: what none of them has may be as frequent as this. */
+#define FREQUENCY_LEAST 0.0025
+
+/*
+ * Beside the rarest a piece is worth its reading where at most so many times as many rows have it; one of the same
+ * substring, which has much to do with it, and a short one, which takes longer, where fewer have.
+ */
+#define WORTH_READING        32
+#define WORTH_READING_LITTLE 4
+
+/* ILIKE's pattern for texts with this in them; nothing in it is a wildcard. */
+static text *
+ContainsPattern(const char *value, int size)
+{
+    StringInfoData pattern;
+    int i;
+
+    initStringInfo(&pattern);
+    appendStringInfoChar(&pattern, '%');
+    for (i = 0; i < size; i++) {
+        if (value[i] == '%' || value[i] == '_' || value[i] == '\\')
+            appendStringInfoChar(&pattern, '\\');
+        appendStringInfoChar(&pattern, value[i]);
+    }
+    appendStringInfoChar(&pattern, '%');
+    return cstring_to_text_with_len(pattern.data, pattern.len);
+}
+
+static char *
+Lower(const text *value)
+{
+    return str_tolower(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), DEFAULT_COLLATION_OID);
+}
+
+/* ILIKE makes the pattern lower, not what it is made of: a letter's lower case may hang on what is beside it. */
+Substring
+SubstringMake(const char *column, const text *value)
+{
+    text *pattern = ContainsPattern(VARDATA_ANY(value), (int)VARSIZE_ANY_EXHDR(value));
+    char *lower = Lower(pattern);
+    char *to = lower;
+    const char *from;
+
+    for (from = lower + 1; from[0] != '\0' && from[1] != '\0'; from++) {
+        if (*from == '\\')
+            from++;
+        *to++ = *from;
+    }
+    *to = '\0';
+    return (Substring){.column = column, .pattern = pattern, .lower = lower};
+}
+
+/* Add one; but one that is not as ILIKE makes it would not find what the whole substring finds. */
+static void
+AddPiece(Pieces *pieces, const Substring *substring, const char *lower, int size, bool is_short)
+{
+    text *pattern = ContainsPattern(lower, size);
+    const char *again = Lower(pattern);
+
+    if (strlen(again) == VARSIZE_ANY_EXHDR(pattern) &&
+        memcmp(again, VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern)) == 0)
+        pieces->pieces[pieces->count++] = (Piece){.substring = substring,
+                                                  .pattern = pattern,
+                                                  .lower = lower,
+                                                  .size = size,
+                                                  .is_short = is_short};
+}
+
+static void
+AddPieces(Pieces *pieces, const Substring *substring)
+{
+    int size = (int)strlen(substring->lower);
+    int *offsets = palloc(sizeof(int) * (Size)(size + 1));
+    int length = 0;
+    int windows;
+    int taken;
+    int i;
+
+    for (i = 0; i < size; i += pg_mblen(substring->lower + i))
+        offsets[length++] = i;
+    offsets[length] = size;
+    windows = Max(length - PIECE_CHARS, 0) + 1;
+    taken = Min(windows, CANDIDATES_MAX);
+    for (i = 0; i < taken; i++) {
+        int first = taken == 1 ? 0 : i * (windows - 1) / (taken - 1);
+        int end = Min(first + PIECE_CHARS, length);
+
+        AddPiece(pieces, substring, substring->lower + offsets[first],
+                 offsets[end] - offsets[first], length < PIECE_CHARS);
+    }
+}
+
+/* A text of a substring's column, which so many rows have or stand by. */
+static void
+CountText(Pieces *pieces, const Substring *substring, const text *value, double frequency)
+{
+    const char *lower = Lower(value);
+    size_t size = strlen(lower);
+    int i;
+
+    for (i = 0; i < pieces->count; i++) {
+        Piece *piece = &pieces->pieces[i];
+
+        if (piece->substring == substring &&
+            memmem(lower, size, piece->lower, (size_t)piece->size) != NULL)
+            piece->frequency += frequency;
+    }
+}
+
+/* Count all that ANALYZE has kept of a column: the most common values, and a sample of the rest. */
+static void
+CountColumn(Pieces *pieces, const Substring *substring, Oid users)
+{
+    HeapTuple statistics =
+        SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(users),
+                        Int16GetDatum(get_attnum(users, substring->column)), BoolGetDatum(false));
+    double rest = 1;
+    AttStatsSlot slot;
+    int i;
+
+    if (!HeapTupleIsValid(statistics))
+        return;
+    rest -= ((Form_pg_statistic)GETSTRUCT(statistics))->stanullfrac;
+    if (get_attstatsslot(&slot, statistics, STATISTIC_KIND_MCV, InvalidOid,
+                         ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS)) {
+        for (i = 0; i < slot.nvalues; i++) {
+            CountText(pieces, substring, DatumGetTextPP(slot.values[i]), slot.numbers[i]);
+            rest -= slot.numbers[i];
+        }
+        free_attstatsslot(&slot);
+    }
+    if (get_attstatsslot(&slot, statistics, STATISTIC_KIND_HISTOGRAM, InvalidOid,
+                         ATTSTATSSLOT_VALUES)) {
+        for (i = 0; i < slot.nvalues; i++)
+            CountText(pieces, substring, DatumGetTextPP(slot.values[i]), rest / slot.nvalues);
+        free_attstatsslot(&slot);
+    }
+    ReleaseSysCache(statistics);
+}
+
+/* Rare ones first; among equals those of three characters, which are one entry of the index. */
+static int
+ComparePieces(const void *a, const void *b)
+{
+    const Piece *x = a;
+    const Piece *y = b;
+
+    if (x->frequency != y->frequency)
+        return x->frequency < y->frequency ? -1 : 1;
+    return (int)x->is_short - (int)y->is_short;
+}
+
+/* Whether a piece is worth its reading beside so many, which are rarer. */
+static bool
+IsWorthReading(const Piece *piece, const Piece *chosen, int count)
+{
+    int times = piece->is_short ? WORTH_READING_LITTLE : WORTH_READING;
+    int i;
+
+    if (count == 0)
+        return true;
+    if (piece->is_short && !chosen[0].is_short)
+        return false;
+    for (i = 0; i < count; i++)
+        if (chosen[i].substring == piece->substring)
+            times = WORTH_READING_LITTLE;
+    return piece->frequency <= chosen[0].frequency * times;
+}
+
+/* Those of some substrings that are worth asking for. */
+Pieces
+PiecesChoose(const Substring *substrings, int count)
+{
+    Oid users = get_relname_relid("users", get_namespace_oid("auth", /* missing_ok */ false));
+    Pieces pieces = {.pieces = palloc(sizeof(Piece) * CANDIDATES_MAX * SUBSTRINGS_MAX)};
+    int candidates;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        AddPieces(&pieces, &substrings[i]);
+        CountColumn(&pieces, &substrings[i], users);
+    }
+    for (i = 0; i < pieces.count; i++)
+        pieces.pieces[i].frequency = Max(pieces.pieces[i].frequency, FREQUENCY_LEAST);
+    qsort(pieces.pieces, (size_t)pieces.count, sizeof(Piece), ComparePieces);
+    candidates = pieces.count;
+    pieces.count = 0;
+    for (i = 0; i < candidates && pieces.count < PIECES_MAX; i++) {
+        const Piece *piece = &pieces.pieces[i];
+
+        if (IsWorthReading(piece, pieces.pieces, pieces.count))
+            pieces.pieces[pieces.count++] = *piece;
+    }
+    return pieces;
+}
