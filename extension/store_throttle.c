@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * store_throttle.c: the statements on auth.login_throttle.
+ * store_throttle.c: the attempts in auth.login_throttle, which are read by statements and written without one.
  */
 #include "postgres.h"
 
+#include "access/generic_xlog.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -130,11 +137,78 @@ MakeSlot(Relation table, const ThrottleAttemptRow *attempt)
 }
 
 /*
+ * Wait for whoever is adding to an index that is made concurrently what it lacks.
+ *
+ * PostgreSQL reads such an index, then the table as of a snapshot from before both, and adds the rows that the index
+ * had not.  A row that every snapshot sees must not turn up between the two, or it would be added although its index
+ * entry has come meanwhile.  Who begins only after this finds that entry.
+ *
+ * Who makes an index holds a lock that no two can hold, and at that time a snapshot.  While he waits for others, for
+ * us perhaps, he has none, and we do not wait for him.
+ */
+static void
+AwaitIndexer(Relation table)
+{
+    LOCKTAG tag;
+    VirtualTransactionId *holder;
+    VirtualTransactionId *running;
+    int count;
+    int i;
+
+    SET_LOCKTAG_RELATION(tag, MyDatabaseId, RelationGetRelid(table));
+    holder = GetLockConflicts(&tag, ShareUpdateExclusiveLock, NULL);
+    running =
+        GetCurrentVirtualXIDs(InvalidTransactionId, /* excludeXmin0 */ true, /* allDbs */ false,
+                              PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &count);
+    for (; VirtualTransactionIdIsValid(*holder); holder++)
+        for (i = 0; i < count; i++)
+            if (VirtualTransactionIdEquals(*holder, running[i]))
+                VirtualXactLock(*holder, /* wait */ true);
+}
+
+/*
+ * Whether an index takes new rows, and may lack old ones: it is being made, or was left behind like that.  Between
+ * letting it take rows and adding to it PostgreSQL waits for all who have had the table locked since before.  So who
+ * does not see it here need not wait.
+ */
+static bool
+HasUnfinishedIndex(const ResultRelInfo *target)
+{
+    int i;
+
+    for (i = 0; i < target->ri_NumIndices; i++)
+        if (target->ri_IndexRelationDescs[i]->rd_index->indisready &&
+            !target->ri_IndexRelationDescs[i]->rd_index->indisvalid)
+            return true;
+    return false;
+}
+
+/* Make a row of this transaction's that of none: everybody sees it from now on, and it stays. */
+static void
+Freeze(Relation table, ItemPointer place)
+{
+    Buffer buffer;
+    GenericXLogState *change;
+    Page page;
+
+    if (table->rd_rel->relam != HEAP_TABLE_AM_OID)
+        elog(ERROR, "auth.login_throttle has another access method than heap");
+    buffer = ReadBuffer(table, ItemPointerGetBlockNumber(place));
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    change = GenericXLogStart(table);
+    page = GenericXLogRegisterBuffer(change, buffer, 0);
+    HeapTupleHeaderSetXminFrozen(
+        (HeapTupleHeader)PageGetItem(page, PageGetItemId(page, ItemPointerGetOffsetNumber(place))));
+    GenericXLogFinish(change);
+    UnlockReleaseBuffer(buffer);
+}
+
+/*
  * Write down an attempt, or that it was right, for good: whoever rolls back has learned the answer all the same.  The
- * row is written as COPY FREEZE writes one, and PostgreSQL a sequence's: as the deed of no transaction.  So it counts
- * at once, for everybody, and stays whatever becomes of the caller's transaction.  Nobody waits for it, and no
- * snapshot of a caller's can keep it out.  A crash of the server may lose the last ones, and may leave one that no
- * index has, until it is swept.
+ * row becomes the deed of no transaction, as one of COPY FREEZE or of a sequence is.  So it counts at once, for
+ * everybody, and stays whatever becomes of the caller's transaction.  Nobody waits for it, and no snapshot of a
+ * caller's can keep it out.  The indexes have it before that: until then it is the transaction's, and an error takes it
+ * back.  A crash of the server may lose the last ones.
  */
 void
 StoreThrottleAdd(const ThrottleAttemptRow *attempt)
@@ -147,10 +221,11 @@ StoreThrottleAdd(const ThrottleAttemptRow *attempt)
 
     InitResultRelInfo(target, table, 1, NULL, 0);
     ExecOpenIndices(target, false);
-    HOLD_INTERRUPTS(); /* a row that no index has would not count */
-    table_tuple_insert(table, slot, GetCurrentCommandId(true), TABLE_INSERT_FROZEN, NULL);
+    table_tuple_insert(table, slot, GetCurrentCommandId(true), 0, NULL);
     CompatInsertIntoIndexes(target, slot, state);
-    RESUME_INTERRUPTS();
+    if (HasUnfinishedIndex(target))
+        AwaitIndexer(table);
+    Freeze(table, &slot->tts_tid);
     ExecCloseIndices(target);
     ExecDropSingleTupleTableSlot(slot);
     FreeExecutorState(state);
