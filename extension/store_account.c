@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * store_account.c: the statements on auth.users.
+ * store_account.c: the accounts of auth.users.  A profile is read without a statement (store_row.h); all else are
+ * statements.
  */
 #include "postgres.h"
 

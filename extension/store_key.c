@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * store_key.c: the statements on auth.signing_keys.
+ * store_key.c: the keys of auth.signing_keys.  Which of them signs, every new token asks: that is read without a
+ * statement (store_row.h).  All else are statements.
  *
  * The key that signs is the one of our own that began to last (signs_from); is_active stands with the
  * newest one, which may be yet to come, and its index lets only one be the newest.

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * store_session.c: the statements on auth.sessions.
+ * store_session.c: a session of auth.sessions, and what it stands on, its account and a key.
+ *
+ * It is found, locked and stepped on by its primary key, without a statement (store_row.h): requests with a token do
+ * that all the time.  Sessions are made and ended, and other uses of them noted, by statements.
  */
 #include "postgres.h"
 
