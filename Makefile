@@ -44,19 +44,19 @@ valgrind:
 
 leaks:
 	@scripts/bootstrap build test
-	@LEAK_REQUESTS=$(or $(LEAK_REQUESTS),200000) scripts/test tests/t/57_leaks.pl
+	@LEAK_REQUESTS='$(or $(LEAK_REQUESTS),200000)' scripts/test tests/t/57_leaks.pl
 
 soak-refresh:
 	@scripts/bootstrap build test
-	@ROUNDS=$(or $(ROUNDS),5000) scripts/test tests/t/33_lost_answers.pl
+	@ROUNDS='$(or $(ROUNDS),5000)' scripts/test tests/t/33_lost_answers.pl
 
 crash:
 	@scripts/bootstrap build test
-	@ROUNDS=$(or $(ROUNDS),20) scripts/test tests/t/91_kill.pl
+	@ROUNDS='$(or $(ROUNDS),20)' scripts/test tests/t/91_kill.pl
 
 soak:
 	@scripts/bootstrap build test
-	@SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) FAULT_EVERY=$(or $(FAULT_EVERY),30) scripts/test tests/t/92_soak.pl
+	@SOAK_SECONDS='$(or $(SOAK_SECONDS),3600)' FAULT_EVERY='$(or $(FAULT_EVERY),30)' scripts/test tests/t/92_soak.pl
 
 bench:
 	@scripts/bootstrap build test bench

@@ -17,6 +17,20 @@ fail() {
     exit 1
 }
 
+# require_numbers LEAST NAME...: fail where one of these variables is set and no whole number from LEAST on.
+require_numbers() {
+    least=$1
+    shift
+    for name in "$@"; do
+        value=
+        eval "value=\${$name:-$least}"
+        case $value in
+        *[!0-9]* | ????????????????*) fail "$name takes a number, not '$value'" ;;
+        esac
+        [ "$value" -ge "$least" ] || fail "$name takes a number from $least on, not '$value'"
+    done
+}
+
 # shellcheck source=scripts/versions
 . scripts/versions
 

@@ -105,6 +105,20 @@ foreach (
     IPC::Run::run([ 'scripts/bootstrap', 'build' ], '>&', \my $out);
     like($out, $message, "$what: told in one line");
 }
+# The long targets: an hour of nothing would have been for nothing.
+foreach (
+    (map { [ 'test', { $_ => 'abc' }, qr/^test: $_ takes a number, not 'abc'\n\z/ ] } qw(ROUNDS SEED SOAK_SECONDS FAULT_EVERY LEAK_REQUESTS FUZZ_TOKENS FUZZ_SEED)),
+    [ 'test', { ROUNDS => 0 }, qr/^test: ROUNDS takes a number from 1 on, not '0'\n\z/ ],
+    [ 'test', { ROUNDS => '1 2' }, qr/^test: ROUNDS takes a number, not '1 2'\n\z/ ],
+    [ 'fuzz', { FUZZ_SECONDS => '1m' }, qr/^fuzz: FUZZ_SECONDS takes a number, not '1m'\n\z/ ],
+    (map { [ 'bench', { $_ => '-1' }, qr/^bench: $_ takes a number, not '-1'\n\z/ ] } qw(ROUNDS RUN_SECONDS LEAK_REQUESTS SAMPLE REFRESHES)),
+    [ 'bench', { SIZES => '1000 many' }, qr/^bench: SIZES takes numbers, not 'many'\n\z/ ])
+{
+    my ($script, $environment, $message) = @$_;
+    local %ENV = (%ENV, %$environment);
+    IPC::Run::run([ "scripts/$script", 'tests/t/none.pl' ], '>&', \my $out);
+    like($out, $message, "$script: " . join(' ', %$environment) . ': told in one line');
+}
 my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1) or die "listen: $!";
 $run = run();
 is(ends($run), 1, 'port taken: refused');
