@@ -76,8 +76,8 @@ set_all(struct db_admin *admin, const char *const *settings)
         PQclear(PQexec(admin->pg, *settings));
 }
 
-struct db_admin *
-db_admin_open(const struct config *config, const char *database)
+static struct db_admin *
+connect_to(const struct config *config, const char *database)
 {
     struct db_admin *admin = calloc(1, sizeof(*admin));
 
@@ -92,6 +92,24 @@ db_admin_open(const struct config *config, const char *database)
     set_all(admin, no_parameters);
     PQsetNoticeProcessor(admin->pg, ignore_notice, NULL);
     return admin;
+}
+
+struct db_admin *
+db_admin_open(const struct config *config, const char *database)
+{
+    struct db_admin *admin = connect_to(config, database);
+
+    if (admin == NULL)
+        complain("hint", "host, port and role come from --database-url, --database-host and the "
+                         "like or their variables (--help), else from PGHOST, PGPORT and PGUSER; "
+                         "of \"make run\": set -a; . .run/env");
+    return admin;
+}
+
+struct db_admin *
+db_admin_open_url(const struct config *config)
+{
+    return connect_to(config, NULL);
 }
 
 void

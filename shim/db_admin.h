@@ -13,8 +13,14 @@
 
 struct db_admin;
 
-/* Connect to a database, or the configured one for NULL; on failure a line, and NULL. */
+/*
+ * Connect to a database, or the configured one for NULL; on failure lines that say why, and where that was
+ * configured, and NULL.
+ */
 struct db_admin *db_admin_open(const struct config *config, const char *database);
+
+/* The same for a URL that is none of the settings: without the line on these. */
+struct db_admin *db_admin_open_url(const struct config *config);
 void db_admin_close(struct db_admin *admin);
 
 /* The database that the connection is to. */

@@ -199,7 +199,7 @@ open_source(const struct config *config)
         fprintf(stderr, "auth-service: %s\n", problem);
         return NULL;
     }
-    admin = db_admin_open(&source, NULL);
+    admin = db_admin_open_url(&source);
     if (admin != NULL &&
         !db_admin_command(admin, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL)) {
         db_admin_close(admin);

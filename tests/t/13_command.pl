@@ -31,12 +31,12 @@ foreach (
     [ [ 'serve', '--database-url=postgresql://u:Sesame\@h/db' ], 2, qr/no password in --database-url/ ],
     [ [ 'serve', '--database-url=mysql://u:Sesame\@h/db' ], 2, qr/the database URL is no connection string/ ],
     [ [ 'serve', '--database-url=Sesame' ], 2, qr/the database URL is no connection string/ ],
-    [ [ 'init-db', '--database-host=/nonexistent' ], 1, qr/cannot connect: connection to server on socket/ ])
+    (map { [ [ @$_, '--database-host=/nonexistent' ], 1, qr/cannot connect: connection to server on socket.*\nauth-service: hint: host, port and role come from --database-url.* else from PGHOST.*; of "make run": set -a; \. \.run\/env/ ] } ['init-db'], [ 'drop-db', '--yes' ]))
 {
     my ($arguments, $wanted, $message) = @$_;
     ($status, $out, $err) = $s->command(@$arguments);
     is("$status$out", $wanted, "'@$arguments': status $wanted, nothing on standard output");
-    like($err, qr/^auth-service: $message.*\n\z/, "'@$arguments': one line") or diag $err;
+    like($err, qr/^auth-service: $message.*\n\z/, "'@$arguments': says so") or diag $err;
     unlike($err, qr/Sesame/, "'@$arguments': without a password");
 }
 
@@ -129,6 +129,8 @@ foreach ([ "Secret123\n", 'root@example.com', qr/^auth-service: error: A user wi
     unlike($err, qr/short|Secret123/, 'create-admin: without the password');
 }
 is($s->sql('SELECT count(*) FROM auth.users'), 1, 'create-admin: a refusal leaves no account');
+($status, $out, $err) = $s->command(\"Secret123\n", 'create-admin', 'new@example.com', '--database-port=1');
+like("$status$out$err", qr/^1auth-service: cannot connect: .*\nauth-service: hint: host, port and role come from .*\n\z/, 'create-admin: nobody there') or diag $err;
 
 # drop-db.
 ($status, $out, $err) = $s->command(\"no\n", 'drop-db');

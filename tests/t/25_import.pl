@@ -79,7 +79,7 @@ is("$status $out$err", "0 imported 0 users; 99999 were here already; refused 0\n
 foreach (
     [ [], 2, qr/^auth-service: import needs the other database: import --from=URL$/ ],
     [ ['--from=nonsense'], 1, qr/^auth-service: the database URL is no connection string/ ],
-    [ [ '--from', $url =~ s/seed/nowhere/r ], 1, qr/^auth-service: cannot connect: .*database "nowhere" does not exist/ ],
+    [ [ '--from', $url =~ s/seed/nowhere/r ], 1, qr/^auth-service: cannot connect: .*database "nowhere" does not exist\n\z/ ],
     [ [ '--from', $url =~ s/seed/postgres/r ], 1, qr/^auth-service: error: relation "users" does not exist/ ])
 {
     my ($arguments, $wanted, $message) = @$_;
