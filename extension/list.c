@@ -20,9 +20,13 @@
 #include "errors.h"
 #include "identity.h"
 #include "store.h"
+#include "text.h"
 
 #define LIST_LIMIT_MAX      1000
 #define SUBSTRING_CHARS_MAX 255
+
+/* No choice, action or cursor is longer. */
+#define WORD_BYTES_MAX 64
 
 /* Columns of auth.listed_user, from 0: those that StoreListUsers gives, and next_cursor. */
 #define USER_BALANCE          7
@@ -74,10 +78,16 @@ AddRow(void *context, const Datum *values, const bool *nulls, bool is_last)
 
 /* ---- Arguments -------------------------------------------------------------------------- */
 
+/* A word, or a cursor.  One that is longer than any good one, and is not looked at, reads as an empty one. */
 static text *
-TextOrNull(FunctionCallInfo fcinfo, int number)
+ReadWord(FunctionCallInfo fcinfo, int number)
 {
-    return PG_ARGISNULL(number) ? NULL : PG_GETARG_TEXT_PP(number);
+    text *word;
+
+    if (PG_ARGISNULL(number))
+        return NULL;
+    word = TextUpTo(PG_GETARG_DATUM(number), WORD_BYTES_MAX);
+    return word != NULL ? word : cstring_to_text("");
 }
 
 /* Read the arguments limit and cursor, the first of which has this number; a problem where bad. */
@@ -96,7 +106,7 @@ ReadPage(FunctionCallInfo fcinfo, int number, char list, ListPage *page, FieldPr
                    "less_than_equal");
     if (PG_ARGISNULL(number + 1))
         return;
-    page->has_cursor = CursorDecode(PG_GETARG_TEXT_PP(number + 1), list, &cursor);
+    page->has_cursor = CursorDecode(ReadWord(fcinfo, number + 1), list, &cursor);
     if (page->has_cursor) {
         page->cursor_value = cursor.value;
         page->cursor_id = cursor.id;
@@ -110,7 +120,7 @@ static int
 ReadChoice(FunctionCallInfo fcinfo, int number, const char *field, const char *const *words,
            int count, const char *message, FieldProblems *problems)
 {
-    text *given = TextOrNull(fcinfo, number);
+    text *given = ReadWord(fcinfo, number);
     int i;
 
     for (i = 0; given != NULL && i < count; i++)
@@ -124,9 +134,12 @@ ReadChoice(FunctionCallInfo fcinfo, int number, const char *field, const char *c
 static text *
 ReadSubstring(FunctionCallInfo fcinfo, int number, const char *field, FieldProblems *problems)
 {
-    text *value = TextOrNull(fcinfo, number);
+    text *value;
 
-    if (value != NULL && pg_mbstrlen_with_len(VARDATA_ANY(value), (int)VARSIZE_ANY_EXHDR(value)) >
+    if (PG_ARGISNULL(number))
+        return NULL;
+    value = TextUpTo(PG_GETARG_DATUM(number), (Size)SUBSTRING_CHARS_MAX * MAX_MULTIBYTE_CHAR_LEN);
+    if (value == NULL || pg_mbstrlen_with_len(VARDATA_ANY(value), (int)VARSIZE_ANY_EXHDR(value)) >
                              SUBSTRING_CHARS_MAX)
         ProblemAdd(problems, field, AUTH_ERROR_ARGUMENT,
                    psprintf("String should have at most %d characters", SUBSTRING_CHARS_MAX),
@@ -218,7 +231,7 @@ auth_service_audit(PG_FUNCTION_ARGS)
     ListPage page = {.sort_by = LIST_BY_ID, .is_descending = true};
     AuditFilter filter = {.has_user_id = !PG_ARGISNULL(0),
                           .has_actor_id = !PG_ARGISNULL(1),
-                          .action = TextOrNull(fcinfo, 2)};
+                          .action = ReadWord(fcinfo, 2)};
     Listing listing = {.column_count = AUDIT_COLUMN_COUNT, .value_column = -1, .list = 'l'};
 
     RequireAdmin();

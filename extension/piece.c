@@ -25,15 +25,19 @@
 /* Of a long substring so many, from all over it; to count more would take longer than it spares. */
 #define CANDIDATES_MAX 24
 
+/* Of the statistics' values so many, where default_statistics_target has made more. */
+#define VALUES_MAX 200
+
 /* Statistics are of a hundred values or so: what none of them has may be as frequent as this. */
 #define FREQUENCY_LEAST 0.0025
 
 /*
- * Beside the rarest a piece is worth its reading where at most so many times as many rows have it; one of the same
- * substring, which has much to do with it, and a short one, which takes longer, where fewer have.
+ * Beside the rarest a piece is worth its reading where at most so many times as many rows have it; a short one, which
+ * takes longer, and one of the same substring, which has much to do with it, where fewer have.
  */
-#define WORTH_READING        32
-#define WORTH_READING_LITTLE 4
+#define WORTH_READING       64
+#define WORTH_READING_SHORT 16
+#define WORTH_READING_SAME  4
 
 /* ILIKE's pattern for texts with this in them; nothing in it is a wildcard. */
 static text *
@@ -121,7 +125,7 @@ AddPieces(Pieces *pieces, const Substring *substring)
 static void
 CountText(Pieces *pieces, const Substring *substring, const text *value, double frequency)
 {
-    const char *lower = Lower(value);
+    char *lower = Lower(value);
     size_t size = strlen(lower);
     int i;
 
@@ -132,6 +136,7 @@ CountText(Pieces *pieces, const Substring *substring, const text *value, double 
             memmem(lower, size, piece->lower, (size_t)piece->size) != NULL)
             piece->frequency += frequency;
     }
+    pfree(lower);
 }
 
 /* Count all that ANALYZE has kept of a column: the most common values, and a sample of the rest. */
@@ -150,7 +155,7 @@ CountColumn(Pieces *pieces, const Substring *substring, Oid users)
     rest -= ((Form_pg_statistic)GETSTRUCT(statistics))->stanullfrac;
     if (get_attstatsslot(&slot, statistics, STATISTIC_KIND_MCV, InvalidOid,
                          ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS)) {
-        for (i = 0; i < slot.nvalues; i++) {
+        for (i = 0; i < Min(slot.nvalues, VALUES_MAX); i++) {
             CountText(pieces, substring, DatumGetTextPP(slot.values[i]), slot.numbers[i]);
             rest -= slot.numbers[i];
         }
@@ -158,8 +163,11 @@ CountColumn(Pieces *pieces, const Substring *substring, Oid users)
     }
     if (get_attstatsslot(&slot, statistics, STATISTIC_KIND_HISTOGRAM, InvalidOid,
                          ATTSTATSSLOT_VALUES)) {
-        for (i = 0; i < slot.nvalues; i++)
-            CountText(pieces, substring, DatumGetTextPP(slot.values[i]), rest / slot.nvalues);
+        int step = 1 + slot.nvalues / VALUES_MAX;
+
+        for (i = 0; i < slot.nvalues; i += step)
+            CountText(pieces, substring, DatumGetTextPP(slot.values[i]),
+                      rest * step / slot.nvalues);
         free_attstatsslot(&slot);
     }
     ReleaseSysCache(statistics);
@@ -181,7 +189,7 @@ ComparePieces(const void *a, const void *b)
 static bool
 IsWorthReading(const Piece *piece, const Piece *chosen, int count)
 {
-    int times = piece->is_short ? WORTH_READING_LITTLE : WORTH_READING;
+    int times = piece->is_short ? WORTH_READING_SHORT : WORTH_READING;
     int i;
 
     if (count == 0)
@@ -190,7 +198,7 @@ IsWorthReading(const Piece *piece, const Piece *chosen, int count)
         return false;
     for (i = 0; i < count; i++)
         if (chosen[i].substring == piece->substring)
-            times = WORTH_READING_LITTLE;
+            times = WORTH_READING_SAME;
     return piece->frequency <= chosen[0].frequency * times;
 }
 

@@ -8,7 +8,7 @@
 #define PIECE_CHARS 3 /* as pg_trgm has them */
 
 #define SUBSTRINGS_MAX 3 /* one for each column that is searched */
-#define PIECES_MAX     6
+#define PIECES_MAX     4
 
 /* A text that a column of auth.users has to have in it. */
 typedef struct Substring {

@@ -37,6 +37,15 @@ ListAddParameter(ListQuery *query, Oid type, Datum value)
     return number + 1;
 }
 
+/* A value of what orders a page's list. */
+static int
+AddKey(ListQuery *query, const ListPage *page, int64 value)
+{
+    bool is_time = page->sort_by == LIST_BY_ACTIVITY || page->sort_by == LIST_BY_DELETION;
+
+    return ListAddParameter(query, is_time ? TIMESTAMPTZOID : INT8OID, Int64GetDatum(value));
+}
+
 /* Behind the cursor, where the page has one. */
 void
 ListAddCursor(ListQuery *query, ListOrdering by, const ListPage *page)
@@ -44,15 +53,21 @@ ListAddCursor(ListQuery *query, ListOrdering by, const ListPage *page)
     const char *comparison = page->is_descending ? "<" : ">";
 
     if (page->has_cursor && by.key != NULL)
-        appendStringInfo(
-            &query->sql, " AND ROW(%s, %s) OPERATOR(pg_catalog.%s) ROW($%d, $%d)", by.key, by.id,
-            comparison,
-            ListAddParameter(query, page->sort_by == LIST_BY_BALANCE ? INT8OID : TIMESTAMPTZOID,
-                             Int64GetDatum(page->cursor_value)),
-            ListAddParameter(query, INT8OID, Int64GetDatum(page->cursor_id)));
+        appendStringInfo(&query->sql, " AND ROW(%s, %s) OPERATOR(pg_catalog.%s) ROW($%d, $%d)",
+                         by.key, by.id, comparison, AddKey(query, page, page->cursor_value),
+                         ListAddParameter(query, INT8OID, Int64GetDatum(page->cursor_id)));
     else if (page->has_cursor)
         appendStringInfo(&query->sql, " AND %s OPERATOR(pg_catalog.%s) $%d", by.id, comparison,
                          ListAddParameter(query, INT8OID, Int64GetDatum(page->cursor_id)));
+}
+
+/* No later in the order than what has this value. */
+void
+ListAddBound(ListQuery *query, ListOrdering by, const ListPage *page, int64 bound)
+{
+    appendStringInfo(&query->sql, " AND %s OPERATOR(pg_catalog.%s) $%d",
+                     by.key != NULL ? by.key : by.id,
+                     page->is_descending ? ">=" : "<=", AddKey(query, page, bound));
 }
 
 void

@@ -24,6 +24,7 @@ typedef struct ListOrdering {
 extern ListQuery ListQueryMake(const char *sql);
 extern int ListAddParameter(ListQuery *query, Oid type, Datum value);
 extern void ListAddCursor(ListQuery *query, ListOrdering by, const ListPage *page);
+extern void ListAddBound(ListQuery *query, ListOrdering by, const ListPage *page, int64 bound);
 extern void ListAddOrder(ListQuery *query, ListOrdering by, const ListPage *page, uint64 limit);
 extern uint64 ListRun(ListQuery *query);
 

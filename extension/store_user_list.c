@@ -4,7 +4,8 @@
  *
  * A page with substrings is found among the first rows of the order, where many accounts fit, or by the index of
  * substrings, where few do.  Each way reads the whole table where it is the wrong one, and how many fit the planner
- * only guesses.  So the first rows are looked at in any case, which are a page, or a sample that tells what to do.
+ * only guesses.  So the first rows are looked at in any case, which are a page, or tell how long a walk to one is; and
+ * no walk is longer than the index takes.
  */
 #include "postgres.h"
 
@@ -18,32 +19,33 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "order_bound.h"
 #include "piece.h"
 #include "store.h"
 #include "store_list.h"
 
-#define SAMPLE_ROWS 2000
+/* A walk over the order begins with so many rows, and begins anew with so many times as many. */
+#define WALK_ROWS   1000
+#define WALK_FACTOR 16
 
-/* A walk over the order goes on for so many times the rows that it should take by the sample. */
+/* Or with so many times as many as should do: it ends with the page. */
 #define WALK_MARGIN 2
 
+/* The statistics are of a hundred values or so: what is rarer than this the walk knows better. */
+#define STATISTICS_LEAST 0.03
+
 /*
- * What it takes to read and sort a row that the index of substrings has found, and an entry of that index; in rows of
- * a walk.  Entries of many keys, which a short piece begins, are put in order first.
+ * What it takes, in rows of a walk: to read and sort a row that the index of substrings has found; to read an entry of
+ * that index; one of those that a short piece begins, which are put in order first; an entry of the order's index.
  */
 #define FOUND_ROW_COST   2
 #define ENTRY_COST       0.02
-#define SHORT_ENTRY_COST 0.2
+#define SHORT_ENTRY_COST 0.1
+#define ORDER_ENTRY_COST 0.1
 
 #define USER_COLUMNS                                                                               \
     "SELECT u.id, u.email, u.first_name, u.last_name, u.role, u.blocked_at IS NOT NULL,"           \
     " u.blocked_at, u.balance, u.created_at, u.updated_at, u.last_activity_at, u.deleted_at FROM "
-
-/* A statement around one that has what orders the list as key and place. */
-#define OUTER_COLUMNS                                                                              \
-    USER_COLUMNS "(SELECT u.id, u.email, u.first_name, u.last_name, u.role, u.blocked_at,"         \
-                 " u.balance, u.created_at, u.updated_at, u.last_activity_at, u.deleted_at,"       \
-                 " %s AS key, %s AS place FROM "
 
 /* What is asked for. */
 typedef struct Search {
@@ -95,16 +97,16 @@ AddSubstrings(ListQuery *query, const Search *search)
             ListAddParameter(query, TEXTOID, PointerGetDatum(search->substrings[i].pattern)));
 }
 
-/* Run it without some ways to run it, the names of which end with NULL. */
+/* Run it with some settings, names and values, which end with NULL. */
 static uint64
-RunWithout(ListQuery *query, const char *const *ways)
+RunWith(ListQuery *query, const char *const *settings)
 {
     int settings_level = NewGUCNestLevel();
     uint64 count;
 
-    for (; *ways != NULL; ways++)
-        set_config_option(*ways, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                          false);
+    for (; *settings != NULL; settings += 2)
+        set_config_option(settings[0], settings[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                          true, 0, false);
     count = ListRun(query);
     AtEOXact_GUC(true, settings_level);
     return count;
@@ -119,19 +121,31 @@ RunWithout(ListQuery *query, const char *const *ways)
 static uint64
 Walk(const Search *search, uint64 rows)
 {
-    static const char *const others[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort",
-                                         "jit", NULL};
+    static const char *const settings[] = {"enable_indexscan",
+                                           "on",
+                                           "enable_seqscan",
+                                           "off",
+                                           "enable_bitmapscan",
+                                           "off",
+                                           "enable_sort",
+                                           "off",
+                                           "jit",
+                                           "off",
+                                           NULL};
     ListQuery query = ListQueryMake("");
 
-    appendStringInfo(&query.sql, OUTER_COLUMNS "auth.users u WHERE u.deleted_at IS NULL",
-                     search->by.key == NULL ? "NULL" : search->by.key, search->by.id);
+    appendStringInfo(
+        &query.sql,
+        USER_COLUMNS
+        "(SELECT u.*, %s AS key, %s AS place FROM auth.users u WHERE u.deleted_at IS NULL",
+        search->by.key == NULL ? "NULL" : search->by.key, search->by.id);
     ListAddCursor(&query, search->by, search->page);
     ListAddOrder(&query, search->by, search->page, rows);
     appendStringInfoString(&query.sql, ") u WHERE true");
     AddFilter(&query, search->filter);
     AddSubstrings(&query, search);
     ListAddOrder(&query, search->outer_by, search->page, search->wanted);
-    return RunWithout(&query, others);
+    return RunWith(&query, settings);
 }
 
 /* How many users there were when they were last counted; 0 where they never were. */
@@ -149,11 +163,19 @@ UsersCounted(void)
     return count;
 }
 
-/* What it takes to ask the index of substrings, in rows of a walk; so many users fit. */
-static double
-IndexCost(const Pieces *pieces, double users, double fit)
+/* Whether few users fit whatever the substrings are: they have indexes of their own. */
+static bool
+IsRare(const UserFilter *filter)
 {
-    double cost = fit * FOUND_ROW_COST;
+    return (filter->has_role && filter->role == USER_ROLE_ADMIN) ||
+           (filter->has_is_blocked && filter->is_blocked);
+}
+
+/* What it takes to read the index of substrings, in rows of a walk. */
+static double
+EntriesCost(const Pieces *pieces, double users)
+{
+    double cost = 0;
     int i;
 
     for (i = 0; i < pieces->count; i++)
@@ -162,51 +184,88 @@ IndexCost(const Pieces *pieces, double users, double fit)
     return cost;
 }
 
-/* All that the index of substrings has, sorted; or all behind the cursor, where those are less. */
-static uint64
-AskIndex(const Search *search, const Pieces *pieces)
+/*
+ * How large a part of all rows the index may find, where such a part of the first ones fits: they may be unlike the
+ * others, which the statistics tell.
+ */
+static double
+PartThatFits(const Search *search, const Pieces *pieces, double part)
 {
-    static const char *const others[] = {"enable_seqscan", "enable_indexscan",
-                                         "enable_indexonlyscan", "jit", NULL};
+    if (pieces->count > 0 && pieces->pieces[0].frequency > STATISTICS_LEAST &&
+        !IsRare(search->filter))
+        part = Max(part, pieces->pieces[0].frequency);
+    return part;
+}
+
+/*
+ * All that the index of substrings has, sorted; or those only that come no later in the order than a bound, NULL for
+ * none.  Then a row is said to cost much, so that both indexes are read before any row is, however few rows the
+ * statistics expect.
+ */
+static uint64
+AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
+{
+    const char *const settings[] = {
+        "enable_bitmapscan", "on", "enable_seqscan", "off", "enable_indexscan", "off",
+        "enable_indexonlyscan", "off", "jit", "off",
+        /* or the caller's would leave some out */
+        "gin_fuzzy_search_limit", "0", "cpu_tuple_cost", bound != NULL ? "1000" : "0.01", NULL};
     ListQuery query = ListQueryMake(USER_COLUMNS "auth.users u WHERE u.deleted_at IS NULL");
     int i;
 
     for (i = 0; i < pieces->count; i++)
-        appendStringInfo(
-            &query.sql, " AND u.%s OPERATOR(pg_catalog.~~*) $%d",
-            pieces->pieces[i].substring->column,
-            ListAddParameter(&query, TEXTOID, PointerGetDatum(pieces->pieces[i].pattern)));
+        if (!pieces->pieces[i].is_short || !IsRare(search->filter))
+            appendStringInfo(
+                &query.sql, " AND u.%s OPERATOR(pg_catalog.~~*) $%d",
+                pieces->pieces[i].substring->column,
+                ListAddParameter(&query, TEXTOID, PointerGetDatum(pieces->pieces[i].pattern)));
     AddFilter(&query, search->filter);
     AddSubstrings(&query, search);
     ListAddCursor(&query, search->by, search->page);
+    if (bound != NULL)
+        ListAddBound(&query, search->by, search->page, *bound);
     ListAddOrder(&query, search->by, search->page, search->wanted);
-    return RunWithout(&query, others);
+    return RunWith(&query, settings);
 }
 
-/* Leaves its rows in SPI_tuptable; their count. */
+/*
+ * Leaves its rows in SPI_tuptable; their count.  After each step it is known better how many rows of the order have a
+ * page; the next one is what takes least by that.
+ */
 static uint64
 FindPage(const Search *search)
 {
-    uint64 found = Walk(search, SAMPLE_ROWS);
-    double part = (double)found / SAMPLE_ROWS; /* of the rows that fit */
+    double users = UsersCounted();
+    double rows = WALK_ROWS;
+    uint64 found = Walk(search, WALK_ROWS);
     Pieces pieces;
+    double entries;
 
     if (found == search->wanted)
         return found;
     pieces = PiecesChoose(search->substrings, search->substring_count);
-    if (found > 0) {
-        double users = UsersCounted();
-        double rows = (double)search->wanted / part;
+    entries = EntriesCost(&pieces, users);
+    while (found < search->wanted) {
+        double part = PartThatFits(search, &pieces, (double)found / rows);
+        double needed = rows * (found > 0 ? (double)search->wanted / (double)found : WALK_FACTOR);
+        double within = entries + needed * ORDER_ENTRY_COST;
+        double whole = entries + users * part * FOUND_ROW_COST;
+        int64 bound;
 
-        if (rows <= IndexCost(&pieces, users, users * part))
-            found = Walk(search, (uint64)rows * WALK_MARGIN);
+        rows = Max(rows * WALK_FACTOR, needed * WALK_MARGIN);
+        if (within < Min(needed, whole) && OrderBound(search->page, rows / users, &bound))
+            found = AskIndex(search, &pieces, &bound);
+        else if (needed < whole)
+            found = Walk(search, (uint64)rows);
+        else
+            return AskIndex(search, &pieces, NULL);
     }
-    return found == search->wanted ? found : AskIndex(search, &pieces);
+    return found;
 }
 
 /* ---- Pages ------------------------------------------------------------------------------ */
 
-/* A page without substrings; the planner knows its index. */
+/* A page without substrings, or of one id; the planner knows its index. */
 static uint64
 ReadPage(const Search *search)
 {

@@ -5,7 +5,7 @@
  * Its keys are the pieces of a text in lower case: three characters from each character on, the last ones
  * shorter.  So a substring of three characters or more is in no text that has not all of its pieces, and one of
  * a character or two begins a piece; pg_trgm's index has nothing for these.  A piece is a number of 30 bits, its
- * first character foremost, so what begins with the same characters is together; the characters above Latin-1 share
+ * first character foremost, so what begins with the same characters is together; the characters above 255 share
  * 768 numbers, as larger keys would be as much more WAL with each login.
  *
  * Both sides are made lower as ILIKE makes them, the whole text and the whole pattern: what it would find is found.
@@ -23,6 +23,9 @@
 #define CHARACTER_BITS 10
 #define CHARACTER_MASK ((1 << CHARACTER_BITS) - 1)
 #define EXACT_MAX      255 /* characters up to this one have numbers of their own */
+
+/* A pattern is looked for by so many of its pieces; the text must say whether it fits anyhow. */
+#define QUERY_PIECES_MAX 64
 
 /* What extractQuery tells triConsistent of a pattern: its one piece says all. */
 static const char exact = 0;
@@ -83,7 +86,7 @@ auth_service_substring_values(PG_FUNCTION_ARGS)
     PG_RETURN_POINTER(keys);
 }
 
-/* The literal characters that a LIKE pattern has from here on, up to a wildcard: moved to run, their count. */
+/* Copy the characters that a LIKE pattern has from here to the next wildcard to run; how many. */
 static int
 NextRun(const pg_wchar **pattern, const pg_wchar *end, pg_wchar *run)
 {
@@ -97,7 +100,7 @@ NextRun(const pg_wchar **pattern, const pg_wchar *end, pg_wchar *run)
     return length;
 }
 
-/* Whether a pattern is "%", so many characters that a piece stands for and no other, "%"; nothing is escaped. */
+/* Whether a pattern is a piece of this length between two "%", with nothing escaped and nothing that shares its number. */
 static bool
 IsOnePiece(const pg_wchar *pattern, int count, int length)
 {
@@ -138,7 +141,7 @@ auth_service_substring_query(PG_FUNCTION_ARGS)
         int length = NextRun(&at, end, run);
         int i;
 
-        for (i = 0; i + PIECE_CHARS <= length; i++)
+        for (i = 0; i + PIECE_CHARS <= length && found < QUERY_PIECES_MAX; i++)
             keys[found++] = PieceKey(run + i, PIECE_CHARS);
         if (found == 0 && length > longest)
             keys[0] = PieceKey(run, length);

@@ -79,7 +79,7 @@ COMMENT ON OPERATOR CLASS auth.substring_ops USING gin IS 'an index of substring
 
 DROP INDEX IF EXISTS auth.users_substring_idx;
 CREATE INDEX users_substring_idx ON auth.users USING gin
-    (email auth.substring_ops, first_name auth.substring_ops, last_name auth.substring_ops) WHERE deleted_at IS NULL;
+    (email auth.substring_ops, first_name auth.substring_ops, last_name auth.substring_ops);
 
 -- ---- Privileges ------------------------------------------------------------------------------
 

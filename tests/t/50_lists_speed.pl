@@ -52,6 +52,30 @@ foreach my $call (
     cmp_ok($time, '<', 20, sprintf '%.1f ms: %s', $time, $call);
 }
 
+# Whichever way a page is found, it is the right one: by walks, by the index of substrings, by it and the order's index.
+# What many have, what a hundredth has, what few have; what all have but the first ones, and what only these have.
+foreach my $filter (
+    [ q(email => 'example55'), q(email LIKE '%example55%') ], [ q(email => 'r99'), q(email LIKE '%r99%') ], [ q(email => 'r1999'), q(email LIKE '%r1999%') ],
+    [ q(email => 'USER1'), q(email LIKE '%user1%') ], [ q(last_name => 'AB', first_name => 'an'), q(last_name ILIKE '%ab%' AND first_name ILIKE '%an%') ],
+    [ q(last_name => 'ff0'), q(last_name ILIKE '%ff0%') ], [ q(email => 'example7', role => 'user', is_blocked => false), q(email LIKE '%example7%' AND role = 'user' AND blocked_at IS NULL) ],
+    [ q(first_name => 'a', last_name => '7', email => '77'), q(first_name ILIKE '%a%' AND last_name LIKE '%7%' AND email LIKE '%77%') ])
+{
+    my ($arguments, $condition) = @$filter;
+    foreach my $sort (qw(id balance last_activity_at))
+    {
+        my $key = $sort eq 'last_activity_at' ? "coalesce(last_activity_at, '-infinity')" : $sort;
+        foreach my $order (qw(asc desc))
+        {
+            my $call = "auth.list_users($arguments, sort_by => '$sort', sort_order => '$order'";
+            my $plain = "SELECT string_agg(id::text, ' ') FROM (SELECT id FROM auth.users WHERE deleted_at IS NULL AND $condition ORDER BY $key $order, id $order";
+            my @pages = split /\n/, $s->sql("SELECT string_agg(id::text, ' ') FROM $call);
+                SELECT string_agg(id::text, ' ') FROM $call, cursor => (SELECT next_cursor FROM $call) OFFSET 99 LIMIT 1));
+                SET enable_bitmapscan = off; $plain LIMIT 100) x; $plain LIMIT 100 OFFSET 100) x");
+            is("$pages[0] $pages[1]", "$pages[2] $pages[3]", "$arguments by $sort $order: two pages");
+        }
+    }
+}
+
 # The cursor of the first account that a condition fits, for an order.
 sub cursor
 {

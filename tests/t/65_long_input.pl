@@ -43,7 +43,13 @@ my @calls = (
     [ "auth.import_signing_key('RS256', x, '1 day')", '22023' ],
     [ "auth.import_signing_key('ES256', x, '1 day')", '22023', "'-----BEGIN PUBLIC KEY-----' || repeat(E'\\nAAAA', 60000000)" ],
     [ 'auth.rotate_signing_key(x)', '22023' ],
-    [ 'auth.drop_signing_key(x)', 'false' ]);
+    [ 'auth.drop_signing_key(x)', 'false' ],
+    # Out of the table: a variable of 300 MB PostgreSQL copies for each query.
+    [ '(SELECT count(*) FROM long, auth.list_users(email => t, first_name => t, last_name => t))', 'U422A' ],
+    [ '(SELECT count(*) FROM long, auth.list_users(sort_by => t))', 'U422A' ],
+    [ '(SELECT count(*) FROM long, auth.list_users(sort_order => t))', 'U422A' ],
+    [ '(SELECT count(*) FROM long, auth.list_users(cursor => t))', 'U422A' ],
+    [ '(SELECT count(*) FROM long, auth.audit(action => t))', '0' ]);
 foreach (@calls)
 {
     my ($call, $wanted, $long) = @$_;
