@@ -16,6 +16,8 @@ SELECT e, e, (ARRAY['Anna', 'Bernd', 'Chloé', 'Dörte', 'Eve', 'François', 'G�
     CASE WHEN i % 2000 = 0 THEN 'admin' ELSE 'user' END::auth.user_role, i::bigint * 7919 % 1000003, now(), now(),
     CASE WHEN i % 3 > 0 THEN now() - i * interval '1 second' END, CASE WHEN i % 500 = 0 THEN now() END, CASE WHEN i % 200 = 1 THEN now() - i * interval '1 second' END
 FROM (SELECT i, 'user' || i || '\@example' || i % 97 || '.com' FROM generate_series(1, 200000) i) x (i, e);
+-- Newer than all others, and unlike them.
+INSERT INTO auth.users (email, email_normalized, created_at, updated_at) SELECT e, e, now(), now() FROM (SELECT i || '\@partner.org' FROM generate_series(1, 3000) i) x (e);
 SET maintenance_work_mem = '256MB';
 $index;
 VACUUM ANALYZE auth.users;
@@ -45,6 +47,7 @@ foreach my $call (
     q(list_users(first_name => 'eve', last_name => 'ff0', is_blocked => false)), q(list_users(is_blocked => true)),
     q(list_users(is_blocked => true, sort_by => 'balance', sort_order => 'desc')), q(list_users(is_blocked => false, sort_by => 'last_activity_at')),
     q(list_users(first_name => 'zz')), q(list_users(last_name => 'q', sort_by => 'balance')), q(list_users(last_name => 'Q', first_name => 'a')),
+    q(list_users(email => '\@example', sort_order => 'desc')), q(list_users(email => '\@example', first_name => 'ann', sort_by => 'last_activity_at')),
     q(list_users(email => 'example5', last_name => '7f', sort_by => 'balance')), q(list_users(email => 'user19', sort_by => 'last_activity_at')),
     q(list_users(role => 'admin')), q(list_users(role => 'admin', sort_by => 'balance', is_blocked => false)), q(deleted_users("limit" => 100)))
 {
