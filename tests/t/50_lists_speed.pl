@@ -47,7 +47,7 @@ foreach my $call (
     q(list_users(first_name => 'eve', last_name => 'ff0', is_blocked => false)), q(list_users(is_blocked => true)),
     q(list_users(is_blocked => true, sort_by => 'balance', sort_order => 'desc')), q(list_users(is_blocked => false, sort_by => 'last_activity_at')),
     q(list_users(first_name => 'zz')), q(list_users(last_name => 'q', sort_by => 'balance')), q(list_users(last_name => 'Q', first_name => 'a')),
-    q(list_users(email => '\@example', sort_order => 'desc')), q(list_users(email => '\@example', first_name => 'ann', sort_by => 'last_activity_at')),
+    q(list_users(email => '\@example', sort_order => 'desc')), q(list_users(email => '\@example', first_name => 'a', sort_order => 'desc')), q(list_users(first_name => 'ann', sort_order => 'desc')),
     q(list_users(email => 'example5', last_name => '7f', sort_by => 'balance')), q(list_users(email => 'user19', sort_by => 'last_activity_at')),
     q(list_users(role => 'admin')), q(list_users(role => 'admin', sort_by => 'balance', is_blocked => false)), q(deleted_users("limit" => 100)))
 {
