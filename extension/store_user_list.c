@@ -4,8 +4,8 @@
  *
  * A page with substrings is found among the first rows of the order, where many accounts fit, or by the index of
  * substrings, where few do.  Each way reads the whole table where it is the wrong one, and how many fit the planner
- * only guesses.  So the first rows are looked at in any case, which are a page, or tell how long a walk to one is; and
- * no walk is longer than the index takes.
+ * only guesses.  So the first rows are looked at in any case, which are a page, or tell how far it is to one.  Then the
+ * index of substrings is asked, alone or with the order's, or more rows are looked at: what takes least.
  */
 #include "postgres.h"
 
@@ -58,6 +58,12 @@ typedef struct Search {
     uint64 wanted; /* one row more than the page has: so it is known whether it is the last */
 } Search;
 
+/* Of the planner. */
+typedef struct Setting {
+    const char *name;
+    const char *value;
+} Setting;
+
 static const ListOrdering orders[] = {
     [LIST_BY_ID] = {NULL, "u.id"},
     [LIST_BY_BALANCE] = {"u.balance", "u.id OPERATOR(pg_catalog.+) 0"},
@@ -97,16 +103,16 @@ AddSubstrings(ListQuery *query, const Search *search)
             ListAddParameter(query, TEXTOID, PointerGetDatum(search->substrings[i].pattern)));
 }
 
-/* Run it with some settings, names and values, which end with NULL. */
+/* Run it with some settings, of which the last has no name. */
 static uint64
-RunWith(ListQuery *query, const char *const *settings)
+RunWith(ListQuery *query, const Setting *settings)
 {
     int settings_level = NewGUCNestLevel();
     uint64 count;
 
-    for (; *settings != NULL; settings += 2)
-        set_config_option(settings[0], settings[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                          true, 0, false);
+    for (; settings->name != NULL; settings++)
+        set_config_option(settings->name, settings->value, PGC_USERSET, PGC_S_SESSION,
+                          GUC_ACTION_SAVE, true, 0, false);
     count = ListRun(query);
     AtEOXact_GUC(true, settings_level);
     return count;
@@ -121,17 +127,12 @@ RunWith(ListQuery *query, const char *const *settings)
 static uint64
 Walk(const Search *search, uint64 rows)
 {
-    static const char *const settings[] = {"enable_indexscan",
-                                           "on",
-                                           "enable_seqscan",
-                                           "off",
-                                           "enable_bitmapscan",
-                                           "off",
-                                           "enable_sort",
-                                           "off",
-                                           "jit",
-                                           "off",
-                                           NULL};
+    static const Setting settings[] = {{"enable_indexscan", "on"},
+                                       {"enable_seqscan", "off"},
+                                       {"enable_bitmapscan", "off"},
+                                       {"enable_sort", "off"},
+                                       {"jit", "off"},
+                                       {NULL, NULL}};
     ListQuery query = ListQueryMake("");
 
     appendStringInfo(
@@ -171,6 +172,13 @@ IsRare(const UserFilter *filter)
            (filter->has_is_blocked && filter->is_blocked);
 }
 
+/* Whether a piece is worth its reading where few users fit anyhow. */
+static bool
+IsCheap(const Piece *piece)
+{
+    return !piece->is_short && piece->frequency <= STATISTICS_LEAST;
+}
+
 /* What it takes to read the index of substrings, in rows of a walk. */
 static double
 EntriesCost(const Pieces *pieces, double users)
@@ -205,16 +213,20 @@ PartThatFits(const Search *search, const Pieces *pieces, double part)
 static uint64
 AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
 {
-    const char *const settings[] = {
-        "enable_bitmapscan", "on", "enable_seqscan", "off", "enable_indexscan", "off",
-        "enable_indexonlyscan", "off", "jit", "off",
-        /* or the caller's would leave some out */
-        "gin_fuzzy_search_limit", "0", "cpu_tuple_cost", bound != NULL ? "1000" : "0.01", NULL};
+    const Setting settings[] = {
+        {"enable_bitmapscan", "on"},
+        {"enable_seqscan", "off"},
+        {"enable_indexscan", "off"},
+        {"enable_indexonlyscan", "off"},
+        {"jit", "off"},
+        {"gin_fuzzy_search_limit", "0"}, /* with the caller's some would be left out */
+        {"cpu_tuple_cost", bound != NULL ? "1000" : "0.01"},
+        {NULL, NULL}};
     ListQuery query = ListQueryMake(USER_COLUMNS "auth.users u WHERE u.deleted_at IS NULL");
     int i;
 
     for (i = 0; i < pieces->count; i++)
-        if (!pieces->pieces[i].is_short || !IsRare(search->filter))
+        if (!IsRare(search->filter) || IsCheap(&pieces->pieces[i]))
             appendStringInfo(
                 &query.sql, " AND u.%s OPERATOR(pg_catalog.~~*) $%d",
                 pieces->pieces[i].substring->column,
