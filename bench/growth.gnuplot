@@ -28,7 +28,7 @@ plot for [name in 'login register refresh refresh_durable'] tsv using 'users':(r
 
 set title 'slowest page of 100 users, ms'
 set logscale y
-set yrange [0.1:*]
+set yrange [0.05:*]
 plot 10 title 'the limit at a million' with lines dashtype 2 linecolor 'gray', \
     for [name in 'order deep common middle rare none short pairs'] tsv using 'users':name title name noenhanced
 
