@@ -207,7 +207,7 @@ PartThatFits(const Search *search, const Pieces *pieces, double part)
 /*
  * All that the index of substrings has, sorted; or those only that come no later in the order than a bound, NULL for
  * none.  Then a row is said to cost much, so that both indexes are read before any row is, however few rows the
- * statistics expect.
+ * statistics expect; not so much that another index, which has nearly all, would be read too.
  */
 static uint64
 AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
@@ -219,7 +219,7 @@ AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
         {"enable_indexonlyscan", "off"},
         {"jit", "off"},
         {"gin_fuzzy_search_limit", "0"}, /* with the caller's some would be left out */
-        {"cpu_tuple_cost", bound != NULL ? "1000" : "0.01"},
+        {"cpu_tuple_cost", bound != NULL ? "10" : "0.01"},
         {NULL, NULL}};
     ListQuery query = ListQueryMake(USER_COLUMNS "auth.users u WHERE u.deleted_at IS NULL");
     int i;
@@ -263,7 +263,7 @@ FindPage(const Search *search)
         double whole = entries + users * part * FOUND_ROW_COST;
         int64 bound;
 
-        rows = Max(rows * WALK_FACTOR, needed * WALK_MARGIN);
+        rows = found > 0 ? Max(rows * WALK_FACTOR, needed * WALK_MARGIN) : needed;
         if (within < Min(needed, whole) && OrderBound(search->page, rows / users, &bound))
             found = AskIndex(search, &pieces, &bound);
         else if (needed < whole)
