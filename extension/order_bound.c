@@ -3,7 +3,7 @@
  * order_bound.c: how far a part of all users reaches in the order of a list.
  *
  * By the histogram that the planner has of what orders the list.  It may be of yesterday: then it is a larger or a
- * smaller part, and still all that comes first.
+ * smaller part, or none, and still all that comes first.
  */
 #include "postgres.h"
 
@@ -38,7 +38,7 @@ Statistics(ListOrder order)
                            BoolGetDatum(false));
 }
 
-/* The part of the rows that the histogram is of; 0 where a single value has more than a page is looked for in. */
+/* The part of the rows that the histogram is of; 0 where one value alone has more of them than are asked for. */
 static double
 HistogramPart(HeapTuple statistics, double part)
 {
@@ -85,6 +85,7 @@ OrderBound(const ListPage *page, double part, int64 *bound)
     double rest;
     AttStatsSlot slot;
 
+    Assert((int)page->sort_by < (int)lengthof(sources));
     if (!HeapTupleIsValid(statistics))
         return false;
     rest = HistogramPart(statistics, part);

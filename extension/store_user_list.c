@@ -10,11 +10,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "storage/bufmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -42,6 +45,9 @@
 #define SHORT_ENTRY_COST 0.1
 #define ORDER_ENTRY_COST 0.1
 
+/* A row that has an index of its own and may be spared by reading a piece; or may not, so this is little. */
+#define SPARED_ROW_COST 0.25
+
 #define USER_COLUMNS                                                                               \
     "SELECT u.id, u.email, u.first_name, u.last_name, u.role, u.blocked_at IS NOT NULL,"           \
     " u.blocked_at, u.balance, u.created_at, u.updated_at, u.last_activity_at, u.deleted_at FROM "
@@ -56,6 +62,12 @@ typedef struct Search {
     ListOrdering outer_by;
     uint64 wanted; /* one row more than the page has: so it is known whether it is the last */
 } Search;
+
+/* How many users there are, as far as they were counted. */
+typedef struct Counts {
+    double users;
+    double fitting;
+} Counts;
 
 /* Of the planner. */
 typedef struct Setting {
@@ -148,12 +160,12 @@ Walk(const Search *search, uint64 rows)
     return RunWith(&query, settings);
 }
 
-/* How many users there were when they were last counted; 0 where they never were. */
+/* How many rows an index had when they were last counted; 0 where they never were. */
 static double
-UsersCounted(void)
+RowsCounted(const char *index)
 {
-    Oid users = get_relname_relid("users", get_namespace_oid("auth", /* missing_ok */ false));
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(users));
+    Oid id = get_relname_relid(index, get_namespace_oid("auth", /* missing_ok */ false));
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(id));
     double count = 0;
 
     if (HeapTupleIsValid(tuple)) {
@@ -163,31 +175,57 @@ UsersCounted(void)
     return count;
 }
 
-/* Whether few users fit whatever the substrings are: they have indexes of their own. */
-static bool
-IsRare(const UserFilter *filter)
-{
-    return (filter->has_role && filter->role == USER_ROLE_ADMIN) ||
-           (filter->has_is_blocked && filter->is_blocked);
-}
-
-/* Whether a piece is worth its reading where few users fit anyhow. */
-static bool
-IsCheap(const Piece *piece)
-{
-    return !piece->is_short && piece->frequency <= STATISTICS_LEAST;
-}
-
-/* What it takes to read the index of substrings, in rows of a walk. */
+/* How many times as large the table is as when its rows were last counted. */
 static double
-EntriesCost(const Pieces *pieces, double users)
+Growth(void)
+{
+    Oid id = get_relname_relid("users", get_namespace_oid("auth", /* missing_ok */ false));
+    Relation users = table_open(id, AccessShareLock);
+    double growth = RelationGetNumberOfBlocks(users) / (double)Max(users->rd_rel->relpages, 1);
+
+    table_close(users, AccessShareLock);
+    return growth;
+}
+
+/* The users of the list, and those of them that fit what has an index of its own. */
+static Counts
+CountUsers(const UserFilter *filter)
+{
+    double growth = Growth();
+    Counts counts = {.users = RowsCounted("users_balance_idx") * growth};
+
+    counts.fitting = counts.users;
+    if (filter->has_role && filter->role == USER_ROLE_ADMIN)
+        counts.fitting = Min(counts.fitting, RowsCounted("users_admin_idx") * growth);
+    if (filter->has_is_blocked && filter->is_blocked)
+        counts.fitting = Min(counts.fitting, RowsCounted("users_blocked_idx") * growth);
+    return counts;
+}
+
+/* What it takes to read the entries of a piece, in rows of a walk. */
+static double
+PieceCost(const Piece *piece, const Counts *counts)
+{
+    return counts->users * piece->frequency * (piece->is_short ? SHORT_ENTRY_COST : ENTRY_COST);
+}
+
+/* Those that do not take longer than the rows that they may spare; what they take. */
+static double
+PiecesKeep(Pieces *pieces, const Counts *counts)
 {
     double cost = 0;
+    int kept = 0;
     int i;
 
-    for (i = 0; i < pieces->count; i++)
-        cost += users * pieces->pieces[i].frequency *
-                (pieces->pieces[i].is_short ? SHORT_ENTRY_COST : ENTRY_COST);
+    for (i = 0; i < pieces->count; i++) {
+        Piece piece = pieces->pieces[i];
+
+        if (PieceCost(&piece, counts) > counts->fitting * SPARED_ROW_COST)
+            continue;
+        cost += PieceCost(&piece, counts);
+        pieces->pieces[kept++] = piece;
+    }
+    pieces->count = kept;
     return cost;
 }
 
@@ -196,18 +234,18 @@ EntriesCost(const Pieces *pieces, double users)
  * others, which the statistics tell.
  */
 static double
-PartThatFits(const Search *search, const Pieces *pieces, double part)
+PartThatFits(const Pieces *pieces, double part)
 {
-    if (pieces->count > 0 && pieces->pieces[0].frequency > STATISTICS_LEAST &&
-        !IsRare(search->filter))
+    if (pieces->count > 0 && pieces->pieces[0].frequency > STATISTICS_LEAST)
         part = Max(part, pieces->pieces[0].frequency);
     return part;
 }
 
 /*
  * All that the index of substrings has, sorted; or those only that come no later in the order than a bound, NULL for
- * none.  Then a row is said to cost much, so that both indexes are read before any row is, however few rows the
- * statistics expect; not so much that another index, which has nearly all, would be read too.
+ * none.  Then both indexes are to be read before any row is, however few rows the statistics expect: so a row is said
+ * to cost much, and one piece is asked for, as with several the planner expects a single row.  It must not read a third
+ * index, which has nearly all: beside that of the ids any index of users that are not deleted would do.
  */
 static uint64
 AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
@@ -221,15 +259,17 @@ AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
         {"gin_fuzzy_search_limit", "0"}, /* with the caller's some would be left out */
         {"cpu_tuple_cost", bound != NULL ? "10" : "0.01"},
         {NULL, NULL}};
-    ListQuery query = ListQueryMake(USER_COLUMNS "auth.users u WHERE u.deleted_at IS NULL");
+    bool is_hidden = bound != NULL && search->page->sort_by == LIST_BY_ID;
+    ListQuery query = ListQueryMake(USER_COLUMNS "auth.users u WHERE ");
     int i;
 
-    for (i = 0; i < pieces->count; i++)
-        if (!IsRare(search->filter) || IsCheap(&pieces->pieces[i]))
-            appendStringInfo(
-                &query.sql, " AND u.%s OPERATOR(pg_catalog.~~*) $%d",
-                pieces->pieces[i].substring->column,
-                ListAddParameter(&query, TEXTOID, PointerGetDatum(pieces->pieces[i].pattern)));
+    appendStringInfoString(&query.sql, is_hidden ? "pg_catalog.num_nulls(u.deleted_at)" EQ "1"
+                                                 : "u.deleted_at IS NULL");
+    for (i = 0; i < pieces->count && (i == 0 || bound == NULL); i++)
+        appendStringInfo(
+            &query.sql, " AND u.%s OPERATOR(pg_catalog.~~*) $%d",
+            pieces->pieces[i].substring->column,
+            ListAddParameter(&query, TEXTOID, PointerGetDatum(pieces->pieces[i].pattern)));
     AddFilter(&query, search->filter);
     AddSubstrings(&query, search);
     ListAddCursor(&query, search->by, search->page);
@@ -246,8 +286,8 @@ AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
 static uint64
 FindPage(const Search *search)
 {
-    double users = UsersCounted();
-    double rows = WALK_ROWS;
+    Counts counts = CountUsers(search->filter);
+    double walked = WALK_ROWS;
     uint64 found = Walk(search, WALK_ROWS);
     Pieces pieces;
     double entries;
@@ -255,21 +295,23 @@ FindPage(const Search *search)
     if (found == search->wanted)
         return found;
     pieces = PiecesChoose(search->substrings, search->substring_count);
-    entries = EntriesCost(&pieces, users);
+    entries = PiecesKeep(&pieces, &counts);
     while (found < search->wanted) {
-        double part = PartThatFits(search, &pieces, (double)found / rows);
-        double needed = rows * (found > 0 ? (double)search->wanted / (double)found : WALK_FACTOR);
+        double part = PartThatFits(&pieces, (double)found / walked);
+        double needed =
+            found > 0 ? walked * (double)search->wanted / (double)found : walked * WALK_FACTOR;
+        double rows = found > 0 ? Max(walked * WALK_FACTOR, needed * WALK_MARGIN) : needed;
         double within = entries + needed * ORDER_ENTRY_COST;
-        double whole = entries + users * part * FOUND_ROW_COST;
+        double whole = entries + Min(counts.users * part, counts.fitting) * FOUND_ROW_COST;
         int64 bound;
 
-        rows = found > 0 ? Max(rows * WALK_FACTOR, needed * WALK_MARGIN) : needed;
-        if (within < Min(needed, whole) && OrderBound(search->page, rows / users, &bound))
+        if (within < Min(needed, whole) && OrderBound(search->page, rows / counts.users, &bound))
             found = AskIndex(search, &pieces, &bound);
         else if (needed < whole)
             found = Walk(search, (uint64)rows);
         else
             return AskIndex(search, &pieces, NULL);
+        walked = rows;
     }
     return found;
 }
