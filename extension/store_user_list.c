@@ -45,6 +45,9 @@
 #define SHORT_ENTRY_COST 0.1
 #define ORDER_ENTRY_COST 0.1
 
+/* The planner takes pieces for independent: further ones are left out where it would expect less of all rows than this. */
+#define EXPECTED_LEAST 0.001
+
 /* A row that has an index of its own and may be spared by reading a piece; or may not, so this is little. */
 #define SPARED_ROW_COST 0.25
 
@@ -244,7 +247,7 @@ PartThatFits(const Pieces *pieces, double part)
 /*
  * All that the index of substrings has, sorted; or those only that come no later in the order than a bound, NULL for
  * none.  Then both indexes are to be read before any row is, however few rows the statistics expect: so a row is said
- * to cost much, and one piece is asked for, as with several the planner expects a single row.  It must not read a third
+ * to cost much, and no piece is asked for with which the planner would expect hardly any.  It must not read a third
  * index, which has nearly all: beside that of the ids any index of users that are not deleted would do.
  */
 static uint64
@@ -261,15 +264,20 @@ AskIndex(const Search *search, const Pieces *pieces, const int64 *bound)
         {NULL, NULL}};
     bool is_hidden = bound != NULL && search->page->sort_by == LIST_BY_ID;
     ListQuery query = ListQueryMake(USER_COLUMNS "auth.users u WHERE ");
+    double expected = 1;
     int i;
 
     appendStringInfoString(&query.sql, is_hidden ? "pg_catalog.num_nulls(u.deleted_at)" EQ "1"
                                                  : "u.deleted_at IS NULL");
-    for (i = 0; i < pieces->count && (i == 0 || bound == NULL); i++)
+    for (i = 0; i < pieces->count; i++) {
+        expected *= pieces->pieces[i].frequency;
+        if (bound != NULL && i > 0 && expected < EXPECTED_LEAST)
+            break;
         appendStringInfo(
             &query.sql, " AND u.%s OPERATOR(pg_catalog.~~*) $%d",
             pieces->pieces[i].substring->column,
             ListAddParameter(&query, TEXTOID, PointerGetDatum(pieces->pieces[i].pattern)));
+    }
     AddFilter(&query, search->filter);
     AddSubstrings(&query, search);
     ListAddCursor(&query, search->by, search->page);
