@@ -108,22 +108,28 @@ PGXS := $(shell test -n "$(PG_CONFIG)" && $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 
 all install installcheck: ; @echo 'make $@: no PostgreSQL development files; run "make run" or "make test" once, they install them' >&2; exit 1
-clean: ; rm -rf extension/*.o extension/*.d *.so .build shim/auth-service
+clean: ; rm -rf extension/*.o extension/*/*.o extension/*.d extension/*/*.d *.so .build shim/auth-service
 
 else
 
 MODULE_big = auth_service
-OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c))
-DATA = $(wildcard sql/$(EXTENSION)--*.sql)
-EXTRA_CLEAN = extension/*.d .build
+# extension/ and shim/ have a folder for each room: docs/architecture.md.
+OBJS = $(patsubst %.c,%.o,$(wildcard extension/*.c extension/*/*.c))
+
+# The install script of this version is made of these, in this order: each uses what stands before it.
+SQL_SUBJECTS = schema accounts balances sessions hooks keys identity rpc protection lists privileges
+SQL_PARTS = $(SQL_SUBJECTS:%=sql/%.sql)
+DATA = $(wildcard sql/updates/$(EXTENSION)--*.sql)
+DATA_built = .build/$(EXTENSION)--$(EXTVERSION).sql
+EXTRA_CLEAN = extension/*.d extension/*/*.d .build
 NO_INSTALLCHECK = 1
 
 WARNINGS = -Wall -Wextra -Werror -Wmissing-prototypes -Wshadow -Wvla
 
-# libjwt is opened at run time, not linked: see extension/jwt_library.c.
+# libjwt is opened at run time, not linked: see extension/keys/libjwt.c.
 LIBJWT_SONAME := $(shell objdump -p "$$($(CC) -print-file-name=libjwt.so)" | awk '$$1 == "SONAME" {print $$2}')
 LIBJWT_MINOR := $(shell sed -n 's/^Version: 1\.\([0-9]*\).*/\1/p' "$$(dirname "$$($(CC) -print-file-name=libjwt.so)")/pkgconfig/libjwt.pc")
-PG_CPPFLAGS = -DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_LIBJWT_SONAME='"$(LIBJWT_SONAME)"' -DAUTH_LIBJWT_MINOR=$(LIBJWT_MINOR) -MMD -MP
+PG_CPPFLAGS = -Iextension -DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_LIBJWT_SONAME='"$(LIBJWT_SONAME)"' -DAUTH_LIBJWT_MINOR=$(LIBJWT_MINOR) -MMD -MP
 # PostgreSQL's own headers are not written for -Wextra's unused parameters and signs.
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -Wno-declaration-after-statement
 
@@ -133,15 +139,19 @@ include $(PGXS)
 
 -include $(OBJS:.o=.d)
 
+$(DATA_built): $(SQL_PARTS) auth_service.control Makefile
+	@$(MKDIR_P) $(@D)
+	@cat $(SQL_PARTS) >$@
+
 auth_service.so: extension/exports.map
 $(OBJS): auth_service.control
 
 # ---- The shim: an ordinary program, without a header of the server ----------------------------
 
 SHIM_CFLAGS = -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
-	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_SERVICE_REQUIRES='"$(EXTREQUIRES)"' -DAUTH_SERVICE_DATADIR='"$(SHIM_DATADIR)"' -I$(shell $(PG_CONFIG) --includedir)
+	-DAUTH_SERVICE_VERSION='"$(EXTVERSION)"' -DAUTH_SERVICE_REQUIRES='"$(EXTREQUIRES)"' -DAUTH_SERVICE_DATADIR='"$(SHIM_DATADIR)"' -Ishim -I$(shell $(PG_CONFIG) --includedir)
 SHIM_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq -lcivetweb -lpthread -Wl,--export-dynamic-symbol=_gnutls_global_init_skip
-SHIM_SOURCES = $(wildcard shim/*.c)
+SHIM_SOURCES = $(wildcard shim/*.c shim/*/*.c)
 
 # Where make install puts the command, and the files of /docs where scripts/viewer has got them.
 SHIM_BINDIR ?= /usr/local/bin
@@ -172,7 +182,7 @@ clean: clean-shim
 clean-shim:
 	rm -f shim/auth-service
 
-shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*.h shim/docs/*) Makefile auth_service.control
+shim/auth-service: $(SHIM_SOURCES) $(wildcard shim/*/*.h shim/pages/docs/*) Makefile auth_service.control
 	$(CC) $(SHIM_CFLAGS) $(SHIM_CFLAGS_EXTRA) -o $@ $(SHIM_SOURCES) $(SHIM_LIBS)
 
 installcheck:

@@ -56,7 +56,7 @@ my $request_file = write_file('requests', join '', map { "GET /users/me HTTP/1.1
 
 # ---- Lines --------------------------------------------------------------------------------------
 
-# The two statements of the shim for GET /users/me (shim/db.c, shim/routes.c), in one pipeline as it sends them.  Tokens
+# The two statements of the shim for GET /users/me (shim/database/database.c, shim/api/routes.c), in one pipeline as it sends them.  Tokens
 # are parameters there, and so they are here: pgbench's variables hold text only where a row has put it into them, so a
 # row of 16 tokens is fetched, and each is used once.
 sub two_statements

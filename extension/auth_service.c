@@ -2,31 +2,32 @@
  *
  * auth_service.c: the module's entry; a table of contents of what is set up when it is loaded.
  *
- * README's layout has the rooms: an SQL function's rules, the formats that it reads and writes, the tables.
+ * docs/architecture.md has the rooms, the folders beside this file.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
 #include "utils/guc.h"
 
-#include "audit.h"
-#include "guard.h"
-#include "guc.h"
-#include "identity.h"
-#include "session.h"
-#include "throttle.h"
+#include "audit/audit.h"
+#include "base/compat.h"
+#include "base/settings.h"
+#include "identity/identity.h"
+#include "keys/envelope.h"
+#include "protection/drop_guard.h"
+#include "sessions/session.h"
 
-PG_MODULE_MAGIC;
+CompatModuleMagic("auth_service", AUTH_SERVICE_VERSION);
 
 void _PG_init(void);
 
 void
 _PG_init(void)
 {
-    GucInit();
+    SettingsInit(KekForget);
     IdentityInit();
     AuditInit();
     RefreshInit();
-    GuardInit();
+    DropGuardInit();
     MarkGUCPrefixReserved("auth_service");
 }

@@ -34,6 +34,17 @@ require_numbers() {
 # shellcheck source=scripts/versions
 . scripts/versions
 
+# Whether we build for this major version; and all of them, in words.
+is_supported() {
+    case " $PG_SUPPORTED " in
+    *" $1 "*) ;;
+    *) return 1 ;;
+    esac
+}
+supported() {
+    printf '%s and %s' "$(printf '%s' "${PG_SUPPORTED% *}" | sed 's/ /, /g')" "${PG_SUPPORTED##* }"
+}
+
 is_root() {
     [ "$(id -u)" -eq 0 ]
 }
@@ -67,11 +78,9 @@ find_postgres() {
     PG_CONFIG=$(scripts/pg_config) || fail "no PostgreSQL ${PG_MAJOR:-} with its development files; run 'make run' or 'make test' to install it"
     PG_BIN=$("$PG_CONFIG" --bindir)
     version=$("$PG_CONFIG" --version)
-    case $version in
-    'PostgreSQL 15'[.d]* | 'PostgreSQL 16'[.d]* | 'PostgreSQL 17'[.d]*) ;;
-    *) fail "$version is not supported; PostgreSQL 15, 16 and 17 are (PG_CONFIG=$PG_CONFIG)" ;;
-    esac
-    export PG_CONFIG PG_BIN
+    PG_MAJOR=$(printf '%s\n' "$version" | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+    is_supported "$PG_MAJOR" || fail "$version is not supported; PostgreSQL $(supported) are (PG_CONFIG=$PG_CONFIG)"
+    export PG_CONFIG PG_BIN PG_MAJOR
 }
 
 # A short name for this checkout, the same each time.
@@ -107,14 +116,27 @@ make_cluster() {
         >"$state/initdb.log" 2>&1 || fail "initdb failed: $(tail -n 1 "$state/initdb.log") (log: $state/initdb.log)"
 }
 
-# start_cluster DATA LOG SOCKET OPTIONS: start it, listening on that socket alone.
+# Print the lines of a server's configuration by which it finds the extension that stage_extension has put below
+# this folder.  PostgreSQL 18 has search paths for that, before it a setting of Debian's.
+stage_settings() {
+    if [ "$PG_MAJOR" -ge 18 ]; then
+        printf "extension_control_path = '%s:\$system'\n" "$1$("$PG_CONFIG" --sharedir)"
+        printf "dynamic_library_path = '%s:\$libdir'\n" "$1$("$PG_CONFIG" --pkglibdir)"
+    else
+        printf "extension_destdir = '%s'\n" "$1"
+    fi
+}
+
+# start_cluster DATA LOG SOCKET OPTIONS: start it, listening on that socket alone, with what is staged in
+# $state/stage.
 start_cluster() {
+    staged=$(stage_settings "$state/stage" | sed 's/^\([a-z_]*\) = /-c \1=/' | tr '\n' ' ')
     as_owner "$PG_BIN/pg_ctl" -D "$1" -l "$2" -w -t 60 \
-        -o "-c listen_addresses='' -c unix_socket_directories='$3' -c extension_destdir='$state/stage' $4" \
+        -o "-c listen_addresses='' -c unix_socket_directories='$3' $staged $4" \
         ${POSTGRES_PROGRAM:+-p "$POSTGRES_PROGRAM"} start >/dev/null 2>&1 9>&- || fail "PostgreSQL did not start: $(tail -n 1 "$2") (log: $2)"
 }
 
-# Install the extension below a folder, for a cluster with extension_destdir, and print nothing.
+# Install the extension below a folder, and print nothing.
 stage_extension() {
     rm -rf "$1"
     mkdir -p "$1"

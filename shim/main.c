@@ -15,21 +15,25 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "admin.h"
-#include "api.h"
-#include "capacity.h"
-#include "clock.h"
-#include "config.h"
-#include "crowd.h"
-#include "db.h"
-#include "docs.h"
-#include "http.h"
-#include "http_admin.h"
-#include "import.h"
-#include "log.h"
-#include "maintenance.h"
-#include "metrics.h"
-#include "openapi.h"
+#include "api/api.h"
+#include "api/openapi.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "command/import.h"
+#include "command/operator.h"
+#include "config/config.h"
+#include "config/file.h"
+#include "database/database.h"
+#include "database/maintenance.h"
+#include "http/admission.h"
+#include "http/capacity.h"
+#include "http/http.h"
+#include "http/slow_clients.h"
+#include "monitoring/listener.h"
+#include "monitoring/prometheus.h"
+#include "pages/docs.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
 
 #define PUBLIC_SECRET "everybody on this machine can read the file with the secrets"
 
@@ -227,12 +231,13 @@ serve(const struct config *config)
         return 1;
     docs_open(config->docs_dir);
     pool = db_pool_open(config);
-    if (pool != NULL && crowd_start(config->port, &capacity)) {
+    admission_open(capacity.threads);
+    if (pool != NULL && slow_clients_start(config->port, &capacity)) {
         handler = api_handler(config, pool);
         server = http_start(config, &capacity, &handler);
     }
-    metrics_open(server, pool, &capacity);
-    if (server == NULL || !http_admin_start(config, &capacity, &handler, server) ||
+    prometheus_open(server, pool, &capacity);
+    if (server == NULL || !listener_start(config, &capacity, &handler, server) ||
         !maintenance_start(config, pool)) {
         log_event(LEVEL_ERROR, "cannot start: out of threads or memory", NULL, NULL);
         return 1;
@@ -249,10 +254,10 @@ serve(const struct config *config)
         log_event(LEVEL_WARNING, "stopped with requests under way", NULL, NULL);
         quick_exit(0);
     }
-    http_admin_stop();
+    listener_stop();
     http_stop(server);
     maintenance_join();
-    crowd_stop();
+    slow_clients_stop();
     db_pool_close(pool);
     docs_close();
     log_event(LEVEL_INFO, "stopped", NULL, NULL);
@@ -274,6 +279,13 @@ print_openapi(void)
     return 0;
 }
 
+/* The database's settings; openapi needs none. */
+static const char *
+check_database(struct config *config)
+{
+    return strcmp(config->command, "openapi") != 0 ? db_check_url(config) : NULL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -282,7 +294,7 @@ main(int argc, char **argv)
 
     hold_hangup(SIG_BLOCK);
     config_answer(argc, argv);
-    config = config_start(argc, argv, &problem);
+    config = config_start(argc, argv, check_database, &problem);
     if (config == NULL) {
         fprintf(stderr, "auth-service: %s\n", problem);
         return 2;

@@ -5,8 +5,8 @@
  */
 #include "postgres.h"
 
-#include "base64url.h"
-#include "cursor.h"
+#include "base/base64url.h"
+#include "lists/cursor.h"
 #include "fuzz.h"
 #include "server.h"
 

@@ -8,10 +8,10 @@
 
 #include "mb/pg_wchar.h"
 
-#include "email.h"
+#include "base/email.h"
 #include "fuzz.h"
 #include "server.h"
-#include "text.h"
+#include "base/text.h"
 
 static bool
 IsUtf8(const uint8_t *data, size_t size)

@@ -5,7 +5,7 @@
  */
 #include "postgres.h"
 
-#include "argument_type.h"
+#include "rpc/argument_type.h"
 #include "fuzz.h"
 #include "server.h"
 

@@ -3,10 +3,10 @@
  * form.c: forms.  What form_to_json writes is an object of strings, whose names and values are those of the
  * pairs, decoded by a second, slower reading of the standard; and parameters_decode leaves no NUL.
  */
-#include "form.h"
+#include "http/form.h"
 #include "fuzz.h"
 #include "json.h"
-#include "parameters.h"
+#include "api/parameters.h"
 
 /* The byte that is sent as these, and how many they are. */
 static unsigned char

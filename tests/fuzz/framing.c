@@ -7,7 +7,7 @@
 #include <civetweb.h>
 #include <strings.h>
 
-#include "framing.h"
+#include "http/framing.h"
 #include "fuzz.h"
 
 #define HEAD_MAX 16384

@@ -14,21 +14,22 @@ FUZZ_HARNESSES = base64url email field form framing header json pem refresh_toke
 FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -g $(WARNINGS) -Wno-unused-parameter -Wno-sign-compare -fno-omit-frame-pointer \
 	$(FUZZ_FLAGS) -Itests/fuzz
 FUZZ_SERVER_CFLAGS = -Iextension -I$(shell $(PG_CONFIG) --includedir-server) $(filter-out -MMD -MP,$(PG_CPPFLAGS))
-FUZZ_SERVER = tests/fuzz/server.c tests/fuzz/absent.c extension/base64url.c
+FUZZ_SERVER = tests/fuzz/server.c tests/fuzz/absent.c extension/base/base64url.c
 FUZZ_SERVER_LIBS = -Wl,--wrap=time,--wrap=dlopen -L$(shell $(PG_CONFIG) --pkglibdir) -L$(shell $(PG_CONFIG) --libdir) \
 	-lpgcommon -lpgport -lcrypto -ldl -lm
 
-FUZZ_KEY = $(addprefix extension/,key.c key_row.c jwt_library.c crypto_key.c crypto_signature.c)
-fuzz_base64url = extension/cursor.c
-fuzz_email = extension/email.c extension/text.c
-fuzz_field = extension/argument_type.c extension/errors.c
+FUZZ_KEY = $(addprefix extension/keys/,key.c key_row.c libjwt.c libcrypto_key.c libcrypto_signature.c)
+fuzz_base64url = extension/lists/cursor.c
+fuzz_email = extension/base/email.c extension/base/text.c
+fuzz_field = extension/rpc/argument_type.c extension/base/errors.c
 fuzz_pem = $(FUZZ_KEY)
-fuzz_refresh_token = extension/refresh_token.c
-fuzz_token = extension/token.c extension/token_claims.c $(FUZZ_KEY)
-fuzz_form = $(addprefix shim/,form.c buffer.c parameters.c router.c routes.c statements.c)
-fuzz_framing = shim/framing.c
-fuzz_header = $(addprefix shim/,header.c router.c routes.c statements.c)
-fuzz_json = $(addprefix shim/,buffer.c log.c metrics.c problem.c parameters.c form.c router.c routes.c statements.c)
+fuzz_refresh_token = extension/tokens/refresh_token.c
+fuzz_token = extension/tokens/access_token.c extension/tokens/claims.c $(FUZZ_KEY)
+FUZZ_ROUTES = $(addprefix api/,parameters.c router.c routes.c statements.c)
+fuzz_form = $(addprefix shim/,http/form.c base/buffer.c $(FUZZ_ROUTES))
+fuzz_framing = shim/http/framing.c
+fuzz_header = $(addprefix shim/,http/header.c api/router.c api/routes.c api/statements.c)
+fuzz_json = $(addprefix shim/,base/buffer.c telemetry/log.c telemetry/metrics.c api/problem.c http/form.c $(FUZZ_ROUTES))
 
 FUZZ_OF_SHIM = form framing header json
 

@@ -4,8 +4,8 @@
  * a line, and a path's value is a part of the path without a slash.
  */
 #include "fuzz.h"
-#include "header.h"
-#include "router.h"
+#include "http/header.h"
+#include "api/router.h"
 
 static void
 check_values(const char *value)

@@ -5,9 +5,9 @@
  */
 #include "fuzz.h"
 #include "json.h"
-#include "log.h"
-#include "problem.h"
-#include "routes.h"
+#include "telemetry/log.h"
+#include "api/problem.h"
+#include "api/routes.h"
 
 static void
 check_string(const uint8_t *data, size_t size)

@@ -5,7 +5,7 @@
 #ifndef FUZZ_JSON_H
 #define FUZZ_JSON_H
 
-#include "buffer.h"
+#include "base/buffer.h"
 #include "fuzz.h"
 
 /*

@@ -7,11 +7,11 @@
 
 #include <openssl/err.h>
 
-#include "compat.h"
+#include "base/compat.h"
 #include "fuzz.h"
-#include "key.h"
+#include "keys/key.h"
 #include "server.h"
-#include "store.h"
+#include "store/key.h"
 
 const pg_uuid_t no_session = {{0}};
 

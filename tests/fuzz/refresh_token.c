@@ -5,9 +5,9 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
+#include "base/compat.h"
 #include "fuzz.h"
-#include "refresh_token.h"
+#include "tokens/refresh_token.h"
 #include "server.h"
 
 static const unsigned char key[AUTH_REFRESH_KEY_BYTES] = "a key that is no secret";

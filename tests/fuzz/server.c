@@ -18,9 +18,9 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
+#include "base/compat.h"
 #include "fuzz.h"
-#include "guc.h"
+#include "base/settings.h"
 #include "server.h"
 
 int auth_service_access_token_ttl = AUTH_ACCESS_TOKEN_TTL_DEFAULT;

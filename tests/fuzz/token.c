@@ -15,13 +15,13 @@
 
 #include "utils/timestamp.h"
 
-#include "base64url.h"
+#include "base/base64url.h"
 #include "fuzz.h"
-#include "jwt_library.h"
+#include "keys/libjwt.h"
 #include "server.h"
-#include "store.h"
-#include "token.h"
-#include "token_claims.h"
+#include "store/session.h"
+#include "tokens/access_token.h"
+#include "tokens/claims.h"
 
 #define SECRET_OURS     "0123456789abcdef0123456789abcdef"
 #define SECRET_IMPORTED "the secret of the service before us"

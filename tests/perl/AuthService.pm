@@ -26,7 +26,7 @@ sub new
     $node->init;
     # Cluster.pm turns fsync off; the last line wins.
     $node->append_conf('postgresql.conf',
-            "extension_destdir = '$ENV{AUTH_SERVICE_STAGE}'\n"
+            "$ENV{AUTH_SERVICE_STAGE_CONF}\n"
           . "fsync = " . ($options{fsync} ? 'on' : 'off') . "\n"
           . "max_connections = 100\n"
           . ($options{conf} // ''));

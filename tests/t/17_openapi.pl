@@ -105,7 +105,7 @@ foreach my $response ((map { values %{ $_->{responses} } } values %operations), 
     my $examples = exists $response->{'$ref'} ? {} : $response->{content}{'application/json'}{examples} // {};
     $messages{$_} = $examples->{$_}{value}{detail} foreach keys %$examples;
 }
-my %raised = slurp_file('extension/errors.h') =~ /X\(\w+, "(U(?!422)\w+)", "(.*?)"/g;
+my %raised = slurp_file('extension/base/errors.h') =~ /X\(\w+, "(U(?!422)\w+)", "(.*?)"/g;
 delete @raised{qw(U404C U405A)}; # of /rpc: 29_rpc.pl
 cmp_ok(scalar keys %raised, '>=', 6, 'errors.h has errors');
 is_deeply({ map { $_ => $messages{$_} } keys %raised }, \%raised, 'every error of the extension, in its words');

@@ -53,7 +53,7 @@ $whole{$application} =~ /^5020 (\d+) 1$/ or die $whole{$application};
 # The other cluster: its superuser is "boss"; of the roles it knows what pg_dumpall --roles-only says, or none.
 my $target = PostgreSQL::Test::Cluster->new('target');
 $target->init(extra => [ '--username', 'boss' ]);
-$target->append_conf('postgresql.conf', "extension_destdir = '$ENV{AUTH_SERVICE_STAGE}'\nfsync = off\nmax_connections = 50\n");
+$target->append_conf('postgresql.conf', "$ENV{AUTH_SERVICE_STAGE_CONF}\nfsync = off\nmax_connections = 50\n");
 $target->start;
 my $dir = "$PostgreSQL::Test::Utils::tmp_check/restore";
 mkdir $dir;
@@ -174,7 +174,7 @@ is(boss($after, q(SET auth_service.bcrypt_cost = 4; SELECT auth.login('user5@exa
 
 # A dump of an older version, into that version, which is then updated.
 my ($current) = PostgreSQL::Test::Utils::slurp_file('auth_service.control') =~ /default_version = '(.*)'/;
-foreach my $version (sort { $a <=> $b } map { /--([\d.]+)--/ ? $1 : () } glob 'sql/auth_service--*--*.sql')
+foreach my $version (sort { $a <=> $b } map { /--([\d.]+)--/ ? $1 : () } glob 'sql/updates/auth_service--*--*.sql')
 {
     (my $database = "old_$version") =~ tr/./_/;
     boss('postgres', "CREATE DATABASE $database");

@@ -60,7 +60,7 @@ is(join(' ', map { (split / /)[1] // $_ } @results), '0 0 0 0 0', 'all requests 
 
 my $target = PostgreSQL::Test::Cluster->new('loaded');
 $target->init(extra => [ '--username', 'boss' ]);
-$target->append_conf('postgresql.conf', "extension_destdir = '$ENV{AUTH_SERVICE_STAGE}'\nfsync = off\n");
+$target->append_conf('postgresql.conf', "$ENV{AUTH_SERVICE_STAGE_CONF}\nfsync = off\n");
 $target->start;
 $ENV{PGUSER} = 'boss';
 foreach my $way (@order)

@@ -14,7 +14,7 @@ $s->stop_shim;
 # Sessions that an older version has begun: its schema, with the rows of the new one as far as it knows them.
 my @tables = qw(users sessions signing_keys);
 my %rows = map { $_ => $s->sql("SELECT json_agg(x) FROM auth.$_ x") } @tables;
-my %older = map { /--([\d.]+)--/ ? ($1 => 1) : () } glob 'sql/auth_service--*--*.sql';
+my %older = map { /--([\d.]+)--/ ? ($1 => 1) : () } glob 'sql/updates/auth_service--*--*.sql';
 foreach my $version (sort keys %older)
 {
     ($s->{database} = "from_$version") =~ tr/./_/;

@@ -23,7 +23,7 @@ my $rows = q(SELECT string_agg(t || ' ' || n || ' ' || h, E'\n' ORDER BY t) FROM
 
 my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
 $subscriber->init;
-$subscriber->append_conf('postgresql.conf', "extension_destdir = '$ENV{AUTH_SERVICE_STAGE}'\nfsync = off\nmax_connections = 50\nmax_worker_processes = 16\nmax_logical_replication_workers = 12\nmax_sync_workers_per_subscription = 4\n");
+$subscriber->append_conf('postgresql.conf', "$ENV{AUTH_SERVICE_STAGE_CONF}\nfsync = off\nmax_connections = 50\nmax_worker_processes = 16\nmax_logical_replication_workers = 12\nmax_sync_workers_per_subscription = 4\n");
 $subscriber->start;
 my %publications = (named => 'FOR TABLE auth.users, auth.sessions, auth.signing_keys, auth.balance_entries, auth.audit_log, auth.hooks', schema => 'FOR TABLES IN SCHEMA auth', everything => 'FOR ALL TABLES');
 my $n = 0;

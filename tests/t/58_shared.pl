@@ -1,4 +1,4 @@
-# Brief calls share connections (shim/db_shared.c): each is a transaction of its own, gets its own answer, and what becomes
+# Brief calls share connections (shim/database/shared.c): each is a transaction of its own, gets its own answer, and what becomes
 # of one is nothing to the others, but for a connection that is lost, which is lost for all.
 use strict;
 use warnings;

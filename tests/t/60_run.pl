@@ -97,7 +97,7 @@ foreach (
     like($run->{out}, $message, "$what: told in one line");
 }
 foreach (
-    [ 'PostgreSQL 14', { PG_MAJOR => 14 }, qr/^bootstrap: PostgreSQL 14 is not supported; 15, 16 and 17 are \(PG_MAJOR\)\n\z/ ],
+    [ 'PostgreSQL 14', { PG_MAJOR => 14 }, qr/^bootstrap: PostgreSQL 14 is not supported; 15, 16, 17 and 18 are \(PG_MAJOR\)\n\z/ ],
     [ 'a missing package, and no sudo', { PG_MAJOR => 16, PATH => "$top/tests/path" }, qr/^bootstrap: these packages are missing, and there is no sudo; as root: apt-get install .*postgresql-16 .*\n\z/ ])
 {
     my ($what, $environment, $message) = @$_;

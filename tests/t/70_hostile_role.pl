@@ -14,7 +14,7 @@ my @attacks = map { Hostile::attacks($_) } qw(reading changing identity operator
 cmp_ok(scalar @attacks, '>=', 60, scalar(@attacks) . ' attacks');
 
 my $worst;
-foreach my $version (undef, sort map { /--([\d.]+)--/ } glob 'sql/auth_service--*--*.sql')
+foreach my $version (undef, sort map { /--([\d.]+)--/ } glob 'sql/updates/auth_service--*--*.sql')
 {
     my $what = $version ? "updated from $version" : 'new';
     my $world = Hostile->new($s, 'hostile_' . ($version ? $version =~ tr/./_/r : 'new'), $version);

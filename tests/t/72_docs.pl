@@ -76,7 +76,7 @@ is(join(' ', grep { $pages{'README.md'} !~ /\(\Q$_\E\)/ } grep { m{^docs/|^[A-Z]
 
 # What the command takes and says.
 my $all = join "\n", @pages{ sort keys %pages };
-my @rows = slurp_file('shim/config_options.c') =~ /^    \{(\..*?)\},\n(?=    \{|\};)/msg;
+my @rows = slurp_file('shim/config/options.c') =~ /^    \{(\..*?)\},\n(?=    \{|\};)/msg;
 cmp_ok(scalar @rows, '>', 30, 'options of the command');
 is(join(' ', grep { $all !~ /`--\Q$_\E[`=]/ } map { /\.name = "(.*?)"/ ? $1 : () } @rows), '', 'each is on a page');
 my ($hangup) = $pages{'docs/operations.md'} =~ /^\*\*SIGHUP\*\*(.*)/m;
@@ -92,7 +92,7 @@ my %serve = map { $_ => 1 } grep { /^AUTH_SERVICE_/ } map { /\.environment = \{"
 delete @serve{ map { "AUTH_SERVICE_$_" } qw(HOST PORT DOCS_DIR DATABASE_URL ENV_FILE IMPORT_FROM IMPORT_SECRET SHIM_ROLE SHIM_PASSWORD YES) };
 is(join(' ', grep { $compose !~ /^      - $_$/m } sort keys %serve), '', 'docker-compose.yml passes the options of serve on');
 is(join(' ', grep { my $short = s/^AUTH_SERVICE//r; $docker !~ /`(?:$_|$short)(?:_FILE)?`/ } $compose =~ /^      - ([A-Z_]+?)(?:_FILE)?$/mg), '', 'docs/docker.md has what docker-compose.yml takes');
-my %messages = map { $_ => 1 } map { slurp_file($_) =~ /\b(?:LEVEL_[A-Z]+|level),\s*"([^"]+)"/g } glob 'shim/*.c';
+my %messages = map { $_ => 1 } map { slurp_file($_) =~ /\b(?:LEVEL_[A-Z]+|level),\s*"([^"]+)"/g } glob 'shim/*.c shim/*/*.c';
 cmp_ok(scalar keys %messages, '>', 15, 'messages of the log');
 my ($log) = $pages{'docs/operations.md'} =~ /^## The log\n(.*?)(?=^## |\z)/ms;
 is(join("\n", grep { $log !~ /`\Q$_\E`/ } sort keys %messages), '', 'each is in docs/operations.md');

@@ -61,7 +61,7 @@ my $owned = database('SET ROLE regress_owner; CREATE SCHEMA trap; CREATE FUNCTIO
     CREATE OPERATOR trap.= (FUNCTION = trap.eq, LEFTARG = text, RIGHTARG = text); CREATE TYPE trap.text AS (i integer)');
 $node->safe_psql($owned, "DO \$\$BEGIN END\$\$; SET ROLE regress_owner; ALTER DATABASE $owned SET $_") foreach 'search_path = public, trap, pg_catalog', 'transform_null_equals = on', 'standard_conforming_strings = off',
     'quote_all_identifiers = on', 'array_nulls = off', "default_transaction_isolation = 'serializable'", "plpgsql.extra_errors = 'all'", 'check_function_bodies = on', "datestyle = 'German'";
-foreach my $version (sort map { /--([\d.]+)--/ } glob 'sql/auth_service--*--*.sql')
+foreach my $version (sort map { /--([\d.]+)--/ } glob 'sql/updates/auth_service--*--*.sql')
 {
     $node->safe_psql($owned, "SET client_min_messages = warning; CREATE EXTENSION auth_service VERSION '$version' CASCADE");
     $node->safe_psql($owned, "SET client_min_messages = warning; ALTER EXTENSION auth_service UPDATE; SELECT auth.allow_api('regress_owner'); SET auth_service.allow_drop = on; DROP EXTENSION auth_service");
