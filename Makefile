@@ -11,7 +11,7 @@ export PORT
 
 # ---- Targets that bootstrap ---------------------------------------------------------------------
 
-.PHONY: run test fuzz-tokens fuzz lint sanitize valgrind leaks soak-refresh crash soak bench bench-growth docker-check psql help
+.PHONY: run test test-debian fuzz-tokens fuzz lint sanitize valgrind leaks soak-refresh crash soak bench bench-growth docker-check psql help
 .DEFAULT_GOAL := all
 
 run:
@@ -21,6 +21,10 @@ run:
 test:
 	@scripts/bootstrap build test
 	@scripts/test $(TESTS)
+
+# Installs nothing here: what it needs is in the roots.
+test-debian:
+	@TESTS='$(TESTS)' scripts/test-debian $(SUITE)
 
 fuzz-tokens:
 	@scripts/bootstrap build test
@@ -81,6 +85,7 @@ psql:
 help:
 	@echo 'make run        install what is missing, build, serve on http://127.0.0.1:8000 (PORT=...)'
 	@echo 'make test       the same, then every test (TESTS="tests/pgtap/01_register.sql ..." for some)'
+	@echo 'make test-debian  the same two on a bare Debian (SUITE=bookworm, trixie or sid)'
 	@echo 'make fuzz-tokens  2,000,000 mutated access tokens, of which none may be good (FUZZ_TOKENS=, FUZZ_SEED=)'
 	@echo 'make fuzz       libFuzzer on what reads tokens, e-mail addresses, forms and headers (FUZZ_SECONDS=60, FUZZ="token ...")'
 	@echo 'make psql       psql on the cluster of make run (ARGS="-Atc ...")'

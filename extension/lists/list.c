@@ -20,7 +20,7 @@
 #include "base/text.h"
 #include "identity/identity.h"
 #include "lists/cursor.h"
-#include "store/list.h"
+#include "store/page.h"
 
 #define LIST_LIMIT_MAX      1000
 #define SUBSTRING_CHARS_MAX 255

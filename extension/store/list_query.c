@@ -11,7 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
-#include "store/list.h"
+#include "store/page.h"
 #include "store/list_query.h"
 #include "store/statement.h"
 #include "store/store.h"

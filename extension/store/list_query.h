@@ -7,7 +7,7 @@
 
 #include "lib/stringinfo.h"
 
-#include "store/list.h"
+#include "store/page.h"
 #include "store/statement.h"
 
 typedef struct ListQuery {

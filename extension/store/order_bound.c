@@ -15,7 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "store/list.h"
+#include "store/page.h"
 #include "store/order_bound.h"
 
 /* Where the statistics are: of an expression its index has them. */

@@ -5,7 +5,7 @@
 #ifndef AUTH_SERVICE_STORE_ORDER_BOUND_H
 #define AUTH_SERVICE_STORE_ORDER_BOUND_H
 
-#include "store/list.h"
+#include "store/page.h"
 
 extern bool OrderBound(const ListPage *page, double part, int64 *bound);
 

@@ -22,7 +22,7 @@
 
 #include "base/compat.h"
 #include "base/types.h"
-#include "store/list.h"
+#include "store/page.h"
 #include "store/list_query.h"
 #include "store/ngram.h"
 #include "store/order_bound.h"

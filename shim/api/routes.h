@@ -32,8 +32,9 @@ struct route {
     enum route_access access;
     enum route_body body;
     struct field fields[ROUTE_FIELDS_MAX];
-    bool hashes;          /* computes a password's hash */
-    bool is_brief;        /* only reads, a row or two of the caller's, whoever he is: database/database.h */
+    bool hashes; /* computes a password's hash */
+    bool
+        is_brief; /* only reads, a row or two of the caller's, whoever he is: database/database.h */
     bool is_health;       /* any failure is a 503 */
     bool is_rpc;          /* calls a function of the application's: rpc.h */
     const char *constant; /* the whole answer, where no database is needed */

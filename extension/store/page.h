@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * list.h: pages of accounts and of the audit log.
+ * page.h: pages of accounts and of the audit log.
  */
-#ifndef AUTH_SERVICE_STORE_LIST_H
-#define AUTH_SERVICE_STORE_LIST_H
+#ifndef AUTH_SERVICE_STORE_PAGE_H
+#define AUTH_SERVICE_STORE_PAGE_H
 
 #include "base/types.h"
 #include "store/store.h"
