@@ -31,12 +31,26 @@ SELECT line FROM (
     UNION ALL SELECT 'label ' || concat_ws(' ', enumtypid::regtype, enumsortorder, enumlabel) FROM pg_enum WHERE enumtypid::regtype::text LIKE 'auth.%'
     UNION ALL SELECT 'event trigger ' || concat_ws(' ', evtname, evtevent, evtfoid::regproc, evtenabled, evttags, evtowner::regrole, obj_description(oid, 'pg_event_trigger')) FROM pg_event_trigger
     UNION ALL SELECT 'identity ' || oid::regclass || ' ' || relreplident::text FROM pg_class WHERE relnamespace = 'auth'::regnamespace AND relkind = 'r'
+    UNION ALL SELECT 'sequence ' || concat_ws(' ', seqrelid::regclass, seqtypid::regtype, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle) FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid WHERE relnamespace = 'auth'::regnamespace
     UNION ALL SELECT 'schema ' || concat_ws(' ', nspname, nspacl) FROM pg_namespace WHERE nspname = 'auth'
     UNION ALL SELECT 'config ' || t.o::regclass || ' ' || c FROM pg_extension, unnest(extconfig, extcondition) t (o, c) WHERE extname = 'auth_service'
     UNION ALL SELECT 'extension ' || concat_ws(' ', extversion, extrelocatable, extnamespace::regnamespace) FROM pg_extension WHERE extname = 'auth_service'
     UNION ALL SELECT 'member ' || pg_describe_object(classid, objid, 0) FROM pg_depend
     WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'auth_service')) x (line) ORDER BY line COLLATE "C"
 SQL
+
+# The rows of each table, by the columns that it had before: a count and a digest of each.
+sub contents
+{
+    my ($name, %columns) = @_;
+    return { map { $_ => $s->node->safe_psql($name, "SELECT count(*), md5(string_agg(r::text, ',' ORDER BY r::text)) FROM (SELECT $columns{$_} FROM $_) r") } keys %columns };
+}
+sub columns_of
+{
+    my ($name) = @_;
+    return map { split /\|/ } split /\n/, $s->node->safe_psql($name, "SELECT attrelid::regclass || '|' || string_agg(quote_ident(attname), ', ' ORDER BY attnum)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'auth'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped GROUP BY attrelid");
+}
 
 sub database
 {
@@ -64,16 +78,24 @@ foreach my $version (sort keys %older)
 {
     (my $name = "from_$version") =~ tr/./_/;
     # With what the first version's tables take; later ones have them too.
-    my $upgraded = database($name, $greedy, "CREATE EXTENSION auth_service VERSION '$version' CASCADE",
+    database($name, $greedy, "CREATE EXTENSION auth_service VERSION '$version' CASCADE",
         "INSERT INTO auth.users (email, email_normalized, password_hash, role, balance, created_at, updated_at)
          SELECT e, e, $hash, CASE WHEN i = 3 THEN 'admin' ELSE 'user' END::auth.user_role, i % 2 * 50, now(), now()
          FROM (SELECT i, 'user' || i || '\@example.com' FROM generate_series(1, 1000) i) x (i, e)",
         "INSERT INTO auth.signing_keys (kid, algorithm, secret, is_active, created_at) VALUES ('k', 'HS256', decode(repeat('ab', 32), 'hex'), true, now())",
         $version =~ /^1\.[12]$/ ? $trgm : (),
-        # Only the first version knows no ledger.
-        $version eq '1.0' ? () : 'INSERT INTO auth.balance_entries (user_id, number, amount, balance, created_at) SELECT id, 1, balance, balance, now() FROM auth.users WHERE balance > 0',
-        'ALTER EXTENSION auth_service UPDATE', $allow);
-    is($upgraded, $fresh, "$version: the update ends in the catalog of a new installation");
+        "INSERT INTO auth.sessions (user_id, id, refresh_key, refresh_counter, refresh_nonce, previous_nonce, created_at, last_used_at, expires_at, user_agent, ip)
+         SELECT id, gen_random_uuid(), decode(repeat('ab', 32), 'hex'), id % 3, id, id, now(), now(), now() + '1 day', 'agent ' || id, '192.0.2.1' FROM auth.users",
+        # Only the first version knows no ledger and no log, and the third was the first with hooks.
+        $version eq '1.0' ? () : ('INSERT INTO auth.balance_entries (user_id, number, amount, balance, created_at) SELECT id, 1, balance, balance, now() FROM auth.users WHERE balance > 0',
+            "INSERT INTO auth.audit_log (at, action, user_id, db_role, detail) SELECT now(), 'login', id, 'postgres', '{\"a\": 1}' FROM auth.users"),
+        $version =~ /^1\.[01]$/ ? () : "INSERT INTO auth.hooks VALUES ('delete', 'public', 'on_delete')");
+    my %columns = columns_of($name);
+    my $before = contents($name, %columns);
+    cmp_ok(scalar(grep { $before->{$_} =~ /^[1-9]/ } keys %columns), '>=', $version eq '1.0' ? 3 : 5, "$version: its tables have rows");
+    $s->node->safe_psql($name, "SET client_min_messages = warning; $_") foreach 'ALTER EXTENSION auth_service UPDATE', $allow;
+    is($s->node->safe_psql($name, $catalog), $fresh, "$version: the update ends in the catalog of a new installation");
+    is_deeply(contents($name, %columns), $before, "$version: and every row is as it was");
     is($s->node->safe_psql($name, 'SELECT count(*), sum(balance), (SELECT sum(amount) FROM auth.balance_entries) FROM auth.users'), '1000|25000|25000',
         "$version: every account is there, and the ledger has the balances");
     $s->{database} = $name;

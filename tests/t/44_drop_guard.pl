@@ -70,7 +70,9 @@ $node->safe_psql('empty', 'DELETE FROM auth.users');
 # Other drops are none of ours.
 is(try('filled', "SELECT auth.uid(); CREATE SCHEMA s; CREATE TABLE s.users (); INSERT INTO s.users DEFAULT VALUES; CREATE TABLE auth.users2 (); INSERT INTO auth.users2 DEFAULT VALUES;
     CREATE TEMP TABLE users (id int) ON COMMIT DROP; DROP SCHEMA s CASCADE; DROP TABLE auth.users2; CREATE EXTENSION citext; DROP EXTENSION citext"), 'done', 'other tables named users');
-is(try('postgres', "LOAD '\$libdir/auth_service'; CREATE SCHEMA auth; CREATE TABLE auth.users (id int); INSERT INTO auth.users VALUES (1); DROP SCHEMA auth CASCADE"), 'done', 'somebody else\'s auth.users');
+# Where 18 has dynamic_library_path it is searched for a bare name; before, Debian's setting is for $libdir alone.
+my $library = $node->pg_version >= 18 ? 'auth_service' : '$libdir/auth_service';
+is(try('postgres', "LOAD '$library'; CREATE SCHEMA auth; CREATE TABLE auth.users (id int); INSERT INTO auth.users VALUES (1); DROP SCHEMA auth CASCADE"), 'done', 'somebody else\'s auth.users');
 
 # An empty one goes without a word, the schema stays, and it can come back; so can one that was allowed to go.
 $node->safe_psql('filled', 'INSERT INTO auth.audit_log (at, action, db_role) VALUES (now(), \'register\', \'x\')');

@@ -16,6 +16,8 @@ SELECT auth.register(e, 'Secret123') FROM unnest(ARRAY['ann@example.com', 'bob@e
 CREATE SCHEMA literal; CREATE SCHEMA policy;
 CREATE FUNCTION literal.uid() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 1::bigint';
 CREATE FUNCTION policy.uid() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT auth.uid()';
+-- Of which the planner knows nothing.
+CREATE FUNCTION policy.plain() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN auth.uid(); END';
 DO $$
 DECLARE s text; uid text; admin text;
 BEGIN
@@ -180,8 +182,9 @@ foreach my $settings (@settings)
 # A call in HAVING is one that is grouped by wherever the same call is, and is not where only its value is the same.
 is(as_app('ann', 'SELECT (SELECT auth.uid()), count(*) FROM policy.big GROUP BY GROUPING SETS (((SELECT auth.uid())), ()) HAVING auth.uid() = 1 ORDER BY 1'),
     "1|600\n|600", 'grouping sets: of a call that is not grouped by');
-is(as_app('ann', "SET LOCAL ROLE regress_app; SELECT auth.uid(), count(*) FROM policy.members WHERE member = auth.uid() OR true GROUP BY GROUPING SETS ((auth.uid()), ()) HAVING auth.uid() IS NULL"),
-    as_app('ann', 'SELECT NULL, count(*) FROM policy.members'), 'grouping sets: of one that is');
+# PostgreSQL 18 finds no group here, 15 to 17 the one of all.
+sub grouped_by { my ($call) = @_; return as_app('ann', "SELECT $call, count(*) FROM policy.members WHERE member = $call OR true GROUP BY GROUPING SETS (($call), ()) HAVING $call IS NULL") }
+is(grouped_by('auth.uid()'), grouped_by('policy.plain()'), 'grouping sets: of one that is');
 
 # ---- Plans ----------------------------------------------------------------------------------------
 sub plan_of

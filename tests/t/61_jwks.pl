@@ -72,7 +72,7 @@ my $own = $json->decode($p256->export_key_jwk('public'));
 my @secrets = (
     [ 'PEM', $public->export_key_pem('public') ], [ 'PEM without its last newline', $public->export_key_pem('public') =~ s/\n\z//r ],
     [ 'DER', $public->export_key_der('public') ], [ 'x', $es->{x} ], [ 'JWK', $json->encode($es) ], [ 'RSA PEM', $public_rsa->export_key_pem('public') ],
-    [ 'RSA n', $rs->{n} ], [ 'kid', $kid{ES256} ], [ 'nothing', "\0" ], [ 'zeros', "\0" x 32 ]);
+    [ 'RSA n', $rs->{n} ], [ 'kid', $kid{ES256} ], [ 'as little as that library takes', "\0" x 4 ], [ 'zeros', "\0" x 32 ]);
 my %forged = (
     'alg none' => forge(undef, 'none'),
     'another P-256 key with our kid' => forge($p256, 'ES256'),
